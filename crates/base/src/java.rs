@@ -21,7 +21,8 @@ mod tests {
 
     #[test]
     fn hashes_equal_javas() {
-        for (text, hash) in [("", 0), ("TagA", 2598919), ("abc", 96354), ("中文", 646394), ("😀", 1772899)] {
+        for (text, hash) in [("", 0), ("TagA", 2598919), ("abc", 96354), ("中文", 646394), ("😀", 1772899)]
+        {
             assert_eq!(string_hash(text), hash, "{text}");
         }
     }
