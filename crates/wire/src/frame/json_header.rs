@@ -1,0 +1,278 @@
+//! The JSON header.
+//!
+//! Two readers: a straight one for the shape every known client writes, and, when that one meets anything else, the
+//! tolerant reader of `json`, which accepts what Java's reader accepts. The writer emits Java 5.5.0's member order.
+
+use std::borrow::Cow;
+
+use bytes::{BufMut, BytesMut};
+use serde_json::Value;
+
+use super::FrameError;
+use crate::json::{self, text};
+use crate::{Body, ExtFields, LanguageCode, RemotingCommand, SerializeType};
+
+pub(super) fn decode(header: &[u8]) -> Result<RemotingCommand, FrameError> {
+    let text = String::from_utf8_lossy(header);
+    match Straight::decode(&text) {
+        Some(command) => Ok(command),
+        None => decode_tolerantly(&text),
+    }
+}
+
+/// What Java starts with before it reads a member.
+fn blank() -> RemotingCommand {
+    RemotingCommand {
+        code: 0,
+        language: LanguageCode::Java,
+        version: 0,
+        opaque: 0,
+        flag: 0,
+        remark: None,
+        ext: ExtFields::new(),
+        body: Body::empty(),
+        serialize: SerializeType::Json,
+    }
+}
+
+/// A cursor over the header text. Every method returns `None` for what it does not expect, and the whole header is
+/// then read again tolerantly.
+struct Straight<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Straight<'a> {
+    fn decode(text: &'a str) -> Option<RemotingCommand> {
+        let mut cursor = Self { text, at: 0 };
+        let mut command = blank();
+        cursor.expect(b'{')?;
+        loop {
+            let name = cursor.plain_string()?;
+            cursor.expect(b':')?;
+            match name {
+                "code" => command.code = cursor.int()?,
+                "flag" => command.flag = cursor.int()?,
+                "opaque" => command.opaque = cursor.int()?,
+                "version" => command.version = cursor.int()?,
+                "language" => command.language = LanguageCode::from_name(cursor.plain_string()?),
+                "serializeTypeCurrentRPC" => drop(cursor.plain_string()?),
+                "remark" => {
+                    let mut remark = String::new();
+                    cursor.string_into(&mut remark)?;
+                    command.remark = Some(remark);
+                }
+                "extFields" => command.ext = cursor.entries()?,
+                _ => return None,
+            }
+            match cursor.next()? {
+                b',' => {}
+                b'}' => break,
+                _ => return None,
+            }
+        }
+        cursor.skip_space();
+        (cursor.at == text.len()).then_some(command)
+    }
+
+    fn entries(&mut self) -> Option<ExtFields> {
+        self.expect(b'{')?;
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Some(ExtFields::new());
+        }
+        let mut ext = ExtFields::with_capacity(16, self.text.len() - self.at);
+        loop {
+            let key = self.plain_string()?;
+            self.expect(b':')?;
+            ext.push_with(
+                |text| {
+                    text.push_str(key);
+                    Ok(())
+                },
+                |text| self.string_into(text).ok_or(()),
+            )
+            .ok()?;
+            match self.next()? {
+                b',' => {}
+                b'}' => return Some(ext),
+                _ => return None,
+            }
+        }
+    }
+
+    /// A string without escapes, borrowed.
+    fn plain_string(&mut self) -> Option<&'a str> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let end = text::find_special(self.text.as_bytes(), start);
+        if *self.text.as_bytes().get(end)? != b'"' {
+            return None;
+        }
+        self.at = end + 1;
+        Some(&self.text[start..end])
+    }
+
+    fn string_into(&mut self, out: &mut String) -> Option<()> {
+        self.expect(b'"')?;
+        self.at = text::unescape_into(self.text, self.at, b'"', out)?;
+        Some(())
+    }
+
+    fn int(&mut self) -> Option<i32> {
+        let negative = self.peek()? == b'-';
+        if negative {
+            self.at += 1;
+        }
+        let start = self.at;
+        let mut value = 0i64;
+        while let Some(digit @ b'0'..=b'9') = self.text.as_bytes().get(self.at) {
+            value = value * 10 + i64::from(digit - b'0');
+            self.at += 1;
+            if self.at - start > 10 {
+                return None;
+            }
+        }
+        if self.at == start {
+            return None;
+        }
+        i32::try_from(if negative { -value } else { value }).ok()
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.as_bytes().get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&mut self) -> Option<u8> {
+        self.skip_space();
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.next()? == byte).then_some(())
+    }
+}
+
+fn decode_tolerantly(text: &str) -> Result<RemotingCommand, FrameError> {
+    let value: Value = json::from_str(text).map_err(|e| FrameError::Json(e.to_string()))?;
+    let Value::Object(members) = value else {
+        return Err(FrameError::Json("the header is not an object".into()));
+    };
+    let mut command = blank();
+    for (name, value) in members {
+        match name.as_str() {
+            "code" => command.code = int(&name, &value)?,
+            "flag" => command.flag = int(&name, &value)?,
+            "opaque" => command.opaque = int(&name, &value)?,
+            "version" => command.version = int(&name, &value)?,
+            "language" => {
+                command.language = match &value {
+                    Value::String(name) => LanguageCode::from_name(name),
+                    Value::Number(number) => LanguageCode::from_code(number.as_i64().unwrap_or(i64::MAX)),
+                    _ => LanguageCode::Unknown,
+                }
+            }
+            "remark" => command.remark = string(&value).map(Cow::into_owned),
+            "extFields" => match value {
+                Value::Null => {}
+                Value::Object(entries) => {
+                    for (key, value) in &entries {
+                        if let Some(value) = string(value) {
+                            command.ext.insert(key, &value);
+                        }
+                    }
+                }
+                _ => return Err(FrameError::Json("extFields is not an object".into())),
+            },
+            // Java has a byte[] member of this name, and its reader refuses text for it.
+            "body" if value.is_string() => {
+                return Err(FrameError::Json("body is no header member".into()));
+            }
+            _ => {}
+        }
+    }
+    Ok(command)
+}
+
+/// A number as Java reads one into an `int`: text is parsed, a fraction is dropped, null is 0.
+fn int(name: &str, value: &Value) -> Result<i32, FrameError> {
+    let parsed = match value {
+        Value::Null => Some(0),
+        Value::Bool(flag) => Some(i64::from(*flag)),
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|f| f as i64)),
+        Value::String(text) if text.is_empty() => Some(0),
+        Value::String(text) => text.parse().ok(),
+        Value::Array(_) | Value::Object(_) => None,
+    };
+    parsed
+        .and_then(|wide| i32::try_from(wide).ok())
+        .ok_or_else(|| FrameError::Json(format!("{name} is no int")))
+}
+
+fn string(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        other => Some(Cow::Owned(other.to_string())),
+    }
+}
+
+pub(super) fn encode(command: &RemotingCommand, out: &mut BytesMut) {
+    out.reserve(128 + command.ext.text_len() * 2 + command.ext.len() * 6);
+    out.put_slice(b"{\"code\":");
+    put_int(command.code, out);
+    if !command.ext.is_empty() {
+        out.put_slice(b",\"extFields\":{");
+        for (index, (key, value)) in command.ext.iter().enumerate() {
+            if index > 0 {
+                out.put_u8(b',');
+            }
+            text::put_quoted(key, out);
+            out.put_u8(b':');
+            text::put_quoted(value, out);
+        }
+        out.put_u8(b'}');
+    }
+    out.put_slice(b",\"flag\":");
+    put_int(command.flag, out);
+    out.put_slice(b",\"language\":\"");
+    out.put_slice(command.language.name().as_bytes());
+    out.put_slice(b"\",\"opaque\":");
+    put_int(command.opaque, out);
+    if let Some(remark) = &command.remark {
+        out.put_slice(b",\"remark\":");
+        text::put_quoted(remark, out);
+    }
+    out.put_slice(b",\"serializeTypeCurrentRPC\":\"");
+    out.put_slice(SerializeType::Json.name().as_bytes());
+    out.put_slice(b"\",\"version\":");
+    put_int(command.version, out);
+    out.put_u8(b'}');
+}
+
+fn put_int(value: i32, out: &mut BytesMut) {
+    let mut digits = [0u8; 11];
+    let mut at = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        at -= 1;
+        digits[at] = b'-';
+    }
+    out.put_slice(&digits[at..]);
+}
