@@ -18,3 +18,18 @@ pub fn vectors(group: &str) -> Value {
 pub fn hex(text: &str) -> Bytes {
     (0..text.len() / 2).map(|at| u8::from_str_radix(&text[at * 2..at * 2 + 2], 16).unwrap()).collect()
 }
+
+/// Every header class with its fields.
+pub fn header_facts() -> Value {
+    load("headers.json")["headers"].take()
+}
+
+/// Every body class with the texts Java wrote for it.
+pub fn body_facts() -> Value {
+    load("bodies.json")["bodies"].take()
+}
+
+/// Every request and response code.
+pub fn code_facts() -> Value {
+    load("codes.json")
+}

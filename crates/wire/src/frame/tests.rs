@@ -26,6 +26,10 @@ fn check_parsed(command: &RemotingCommand, parsed: &Value, id: &str) {
     assert_eq!(command.ext, expected, "{id}");
     assert_eq!(command.serialize.name(), parsed["serialize"].as_str().unwrap(), "{id}");
     if let Some(body) = parsed["bodyHex"].as_str() {
+        if let Some(crc) = body.strip_prefix("crc32:") {
+            assert_eq!(crc32fast::hash(&command.body.to_bytes()).to_string(), crc, "{id}");
+            return;
+        }
         assert_eq!(command.body.to_bytes(), hex(body), "{id}");
     }
 }
@@ -36,7 +40,13 @@ fn javas_frames_decode_and_come_back_the_same() {
     for group in ["remoting_frame", "real_client_frames"] {
         for vector in vectors(group).as_array().unwrap() {
             let id = vector["id"].as_str().unwrap();
-            let Some(frame) = vector["frame_hex"].as_str() else { continue };
+            let Some(frame) = vector["frame_hex"].as_str() else {
+                continue;
+            };
+            // The largest frames are recorded with their ends only.
+            if frame.contains("...") {
+                continue;
+            }
             let mut buf = BytesMut::from(&hex(frame)[..]);
             let whole = buf.clone();
             let command = decode(split(&mut buf, DEFAULT_MAX_LEN).unwrap().unwrap()).unwrap();
