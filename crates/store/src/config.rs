@@ -1,0 +1,172 @@
+//! What the store can be told. Every default is Java's (`MessageStoreConfig` of 5.5.0).
+
+use std::path::PathBuf;
+
+/// When an append counts as stored (`flushDiskType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlushMode {
+    /// At once; a thread writes to disk in the background (`ASYNC_FLUSH`).
+    Async {
+        /// How often, ms (`flushIntervalCommitLog`).
+        interval_ms: u64,
+        /// Only when at least this many 4 KiB pages wait (`flushCommitLogLeastPages`).
+        least_pages: u64,
+        /// Whatever waits is written after this time, ms (`flushCommitLogThoroughInterval`).
+        thorough_interval_ms: u64,
+    },
+    /// When it is on disk (`SYNC_FLUSH`); all appends that wait share one `fdatasync`.
+    Sync {
+        /// How long a caller waits for the disk, ms (`syncFlushTimeout`).
+        timeout_ms: u64,
+    },
+}
+
+impl Default for FlushMode {
+    fn default() -> Self {
+        Self::Async { interval_ms: 500, least_pages: 4, thorough_interval_ms: 10_000 }
+    }
+}
+
+/// Sizes, paths and rules of one store.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// `storePathRootDir`.
+    pub root: PathBuf,
+    /// `storePathCommitLog`.
+    pub commit_log_dir: PathBuf,
+    /// Bytes of each commit log file (`mappedFileSizeCommitLog`); at most 2^31-1.
+    pub commit_log_file_size: u64,
+    /// Bytes of each consume queue file (`mappedFileSizeConsumeQueue`), rounded up to a multiple of 20.
+    pub consume_queue_file_size: u64,
+    /// Slots of an index file (`maxHashSlotNum`).
+    pub index_slots: u32,
+    /// Items of an index file (`maxIndexNum`).
+    pub index_items: u32,
+    /// Whether keys are indexed (`messageIndexEnable`).
+    pub message_index_enable: bool,
+    /// Whether recovery starts early enough for the index to be complete (`messageIndexSafe`).
+    pub message_index_safe: bool,
+    /// `flushDiskType` and its numbers.
+    pub flush: FlushMode,
+    /// How often consume queues are written, ms (`flushIntervalConsumeQueue`).
+    pub consume_queue_flush_interval_ms: u64,
+    /// A queue with this many new pages is synced at each pass (`flushConsumeQueueLeastPages`).
+    pub consume_queue_flush_least_pages: u64,
+    /// All queues are synced and the checkpoint moves after this time, ms (`flushConsumeQueueThoroughInterval`).
+    pub consume_queue_flush_thorough_interval_ms: u64,
+    /// The largest body, bytes (`maxMessageSize`).
+    pub max_message_size: usize,
+    /// Delay of each level, ms; index 0 is level 1 (`messageDelayLevel`).
+    pub delay_levels: Vec<i64>,
+    /// Whether recovery verifies bodies (`checkCRCOnRecover`).
+    pub check_crc_on_recover: bool,
+    /// Whether records end with a checksum property (`enabledAppendPropCRC`).
+    pub append_prop_crc: bool,
+    /// Whether recovery verifies that property instead of the body's checksum (`forceVerifyPropCRC`).
+    pub force_verify_prop_crc: bool,
+    /// Whether consumers see messages that a synchronous flush has not confirmed yet (`readUnCommitted`).
+    pub read_uncommitted: bool,
+    /// Messages nearer to the log's end than this share of the memory, %, count as cached
+    /// (`accessMessageInMemoryMaxRatio`).
+    pub access_message_in_memory_max_ratio: u64,
+    /// `maxTransferBytesOnMessageInMemory`.
+    pub max_transfer_bytes_in_memory: usize,
+    /// `maxTransferCountOnMessageInMemory`.
+    pub max_transfer_count_in_memory: usize,
+    /// `maxTransferBytesOnMessageInDisk`.
+    pub max_transfer_bytes_on_disk: usize,
+    /// `maxTransferCountOnMessageInDisk`.
+    pub max_transfer_count_on_disk: usize,
+    /// How far one pull may skip messages that its filter refuses, bytes of queue units (`maxFilterMessageSize`).
+    pub max_filter_message_size: usize,
+    /// How many queue files one pull may walk without a match (`travelCqFileNumWhenGetMessage`).
+    pub travel_cq_file_num_when_get_message: usize,
+    /// The most messages that a query by key answers (`maxMsgsNumBatch`).
+    pub max_msgs_num_batch: usize,
+    /// How long commit log files are kept after their last change, hours (`fileReservedTime`).
+    pub file_reserved_hours: u64,
+    /// The local hours at which expired files are deleted, `;`-separated (`deleteWhen`).
+    pub delete_when: String,
+    /// Expired files are deleted at any time above this use of the disk, % (`diskMaxUsedSpaceRatio`).
+    pub disk_max_used_space_ratio: u64,
+    /// Writes are refused above this use, % (`diskSpaceWarningLevelRatio`, kept between 35 and 90).
+    pub disk_space_warning_level_ratio: u64,
+    /// Files are deleted whatever their age above this use, % (`diskSpaceCleanForciblyRatio`, between 30 and 85).
+    pub disk_space_clean_forcibly_ratio: u64,
+    /// Whether that happens at all (`cleanFileForciblyEnable`).
+    pub clean_file_forcibly_enable: bool,
+    /// The most files deleted in one run (`deleteFileBatchMax`).
+    pub delete_file_batch_max: usize,
+    /// Pause between two deletions, ms (`deleteCommitLogFilesInterval`).
+    pub delete_commit_log_files_interval_ms: u64,
+    /// How often retention runs, ms (`cleanResourceInterval`).
+    pub clean_resource_interval_ms: u64,
+}
+
+/// `messageDelayLevel` of a broker that configures none: 1s 5s 10s 30s 1m … 10m 20m 30m 1h 2h.
+const DELAY_LEVELS: [i64; 18] = [
+    1_000, 5_000, 10_000, 30_000, 60_000, 120_000, 180_000, 240_000, 300_000, 360_000, 420_000, 480_000, 540_000,
+    600_000, 1_200_000, 1_800_000, 3_600_000, 7_200_000,
+];
+
+impl StoreConfig {
+    /// Java's defaults below `root`.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        Self {
+            commit_log_dir: root.join("commitlog"),
+            root,
+            commit_log_file_size: 1 << 30,
+            consume_queue_file_size: 300_000 * 20,
+            index_slots: 5_000_000,
+            index_items: 20_000_000,
+            message_index_enable: true,
+            message_index_safe: false,
+            flush: FlushMode::default(),
+            consume_queue_flush_interval_ms: 1_000,
+            consume_queue_flush_least_pages: 2,
+            consume_queue_flush_thorough_interval_ms: 60_000,
+            max_message_size: 4 << 20,
+            delay_levels: DELAY_LEVELS.to_vec(),
+            check_crc_on_recover: true,
+            append_prop_crc: false,
+            force_verify_prop_crc: false,
+            read_uncommitted: false,
+            access_message_in_memory_max_ratio: 40,
+            max_transfer_bytes_in_memory: 256 << 10,
+            max_transfer_count_in_memory: 32,
+            max_transfer_bytes_on_disk: 64 << 10,
+            max_transfer_count_on_disk: 8,
+            max_filter_message_size: 16_000,
+            travel_cq_file_num_when_get_message: 1,
+            max_msgs_num_batch: 64,
+            file_reserved_hours: 72,
+            delete_when: "04".to_owned(),
+            disk_max_used_space_ratio: 75,
+            disk_space_warning_level_ratio: 90,
+            disk_space_clean_forcibly_ratio: 85,
+            clean_file_forcibly_enable: true,
+            delete_file_batch_max: 10,
+            delete_commit_log_files_interval_ms: 100,
+            clean_resource_interval_ms: 10_000,
+        }
+    }
+
+    /// Directory of the consume queues.
+    pub fn consume_queue_dir(&self) -> PathBuf {
+        self.root.join("consumequeue")
+    }
+
+    /// Directory of the key index.
+    pub fn index_dir(&self) -> PathBuf {
+        self.root.join("index")
+    }
+}
+
+impl Default for StoreConfig {
+    /// Java's defaults below `$HOME/store`, or `./store` without a home.
+    fn default() -> Self {
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        Self::at(home.join("store"))
+    }
+}
