@@ -40,3 +40,12 @@ where
     };
     Ok(found.map(|(value, _)| *value))
 }
+
+/// `java_enum` with the type's default for what is absent or unknown.
+pub fn java_enum_or_default<'de, D, E>(deserializer: D) -> Result<E, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    E: JavaEnum + Default,
+{
+    Ok(java_enum(deserializer)?.unwrap_or_default())
+}

@@ -8,6 +8,7 @@
 // The derive macro names this crate by its outside name.
 extern crate self as raptormq_wire;
 
+pub mod body;
 mod body_bytes;
 pub mod code;
 mod command;

@@ -27,7 +27,8 @@ fn check_parsed(command: &RemotingCommand, parsed: &Value, id: &str) {
     assert_eq!(command.serialize.name(), parsed["serialize"].as_str().unwrap(), "{id}");
     if let Some(body) = parsed["bodyHex"].as_str() {
         if let Some(crc) = body.strip_prefix("crc32:") {
-            assert_eq!(crc32fast::hash(&command.body.to_bytes()).to_string(), crc, "{id}");
+            let ours = crc32fast::hash(&command.body.to_bytes()) & 0x7FFF_FFFF;
+            assert_eq!(ours.to_string(), crc, "{id}");
             return;
         }
         assert_eq!(command.body.to_bytes(), hex(body), "{id}");
