@@ -47,33 +47,14 @@ impl RemotingCommand {
         }
     }
 
+    /// A response; the connection gives it the opaque and the header form of its request.
+    pub fn response(code: impl Into<i32>, remark: Option<String>) -> Self {
+        Self { code: code.into(), flag: FLAG_RESPONSE, remark, ..Self::request(RequestCode(0)) }
+    }
+
     /// The response to `request`: same opaque, same header form.
     pub fn response_to(request: &RemotingCommand, code: impl Into<i32>, remark: Option<String>) -> Self {
-        Self {
-            code: code.into(),
-            language: LanguageCode::Java,
-            version: CURRENT_VERSION,
-            opaque: request.opaque,
-            flag: FLAG_RESPONSE,
-            remark,
-            ext: ExtFields::new(),
-            body: Body::empty(),
-            serialize: request.serialize,
-        }
-    }
-
-    /// A response whose opaque and header form are still those of nobody: the connection that sends it takes them
-    /// from the request.
-    pub fn response(code: impl Into<i32>, remark: Option<String>) -> Self {
-        let mut response = Self::request(RequestCode(code.into()));
-        response.set_response();
-        response.remark = remark;
-        response
-    }
-
-    /// Marks this as a response.
-    pub fn set_response(&mut self) {
-        self.flag |= FLAG_RESPONSE;
+        Self { opaque: request.opaque, serialize: request.serialize, ..Self::response(code, remark) }
     }
 
     /// True for a response, false for a request.
