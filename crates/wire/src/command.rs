@@ -62,6 +62,11 @@ impl RemotingCommand {
         self.flag & FLAG_RESPONSE != 0
     }
 
+    /// Makes this command a response.
+    pub fn set_response(&mut self) {
+        self.flag |= FLAG_RESPONSE;
+    }
+
     /// True when the sender waits for no response.
     pub fn is_oneway(&self) -> bool {
         self.flag & FLAG_ONEWAY != 0
