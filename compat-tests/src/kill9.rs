@@ -85,8 +85,8 @@ fn cycles(setup: &Setup, options: &Options, dir: &Path, classes: &Path, conf: &s
     let mut random = Random(seed);
     let mut cluster = Cluster::start(setup, &options.server, dir, conf)?;
     let ledger = dir.join("ledger");
-    // About a second of traffic per cycle, and a second more until the kill is noticed.
-    let rate = (options.messages_max / u64::from(options.cycles.max(1))).clamp(200, 6000);
+    // Traffic lasts two seconds at most per cycle; a pace that cannot reach the maximum leaves some for the last one.
+    let rate = (options.messages_max * 10 / 22 / u64::from(options.cycles.max(1))).clamp(100, 10_000);
     let mut traffic = Traffic::start(options, classes, dir, &cluster, &ledger, rate)?;
     let start = Instant::now();
     let mut downtime = Duration::ZERO;
@@ -108,9 +108,7 @@ fn cycles(setup: &Setup, options: &Options, dir: &Path, classes: &Path, conf: &s
         }
     }
     let before = traffic.acknowledged()?;
-    if before < options.messages_max / 4 * 4 {
-        traffic.flows(before)?;
-    }
+    traffic.flows(before)?;
     let sent = traffic.stop()?;
     println!(
         "  {sent}; {} s, of which booting after a kill {} ms on average",
