@@ -143,6 +143,7 @@ final class Offsets {
         // The broker answers 0 for a new group while the queue still has its first message in memory, so such a group
         // never asks for "last" or for the time.
         env.same("old messages, " + where, 10L, old);
+        env.same("messages behind the timestamp", where == ConsumeFromWhere.CONSUME_FROM_TIMESTAMP ? 10L : 0L, fresh);
         env.say(where + " for a new group on a young topic: " + old + " old messages, " + fresh + " behind the timestamp");
     }
 }
