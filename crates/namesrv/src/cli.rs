@@ -1,0 +1,61 @@
+//! The process: flags, configuration, boot line, signals, exit code. Mirrors `NamesrvStartup`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use raptormq_base::clock::SystemClock;
+use raptormq_runtime::{
+    NO_HOME_TEXT, detect_host, exit, init_logging, parse_args, print_config, stop_signal,
+};
+
+use crate::{Namesrv, SECTIONS, load};
+
+/// How long connections may take to end.
+const STOP_GRACE: Duration = Duration::from_secs(3);
+
+/// Runs the name server until a signal ends it; returns the exit code.
+pub fn main(args: impl IntoIterator<Item = String>) -> i32 {
+    let args = match parse_args("mqnamesrv", false, args) {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    init_logging();
+    let config = match load(&detect_host(None), args.config_file.as_deref(), args.strict) {
+        Ok(config) => config,
+        Err(error) => return failed(&error.into()),
+    };
+    if let Some(file) = &args.config_file {
+        println!("load config properties file OK, {}", file.display());
+    }
+    if args.print_all {
+        print_config(&config, SECTIONS, false);
+        return exit::OK;
+    }
+    if config.get("NamesrvConfig", "rocketmqHome").is_none() {
+        println!("{NO_HOME_TEXT}");
+        return exit::NO_HOME;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    runtime.block_on(async {
+        let namesrv = match Namesrv::start(config, Arc::new(SystemClock::new())).await {
+            Ok(namesrv) => namesrv,
+            Err(error) => return failed(&error),
+        };
+        println!("{}", namesrv.boot_line());
+        tracing::info!("{}", namesrv.boot_line());
+        let signal = stop_signal().await;
+        namesrv.stop(STOP_GRACE).await;
+        match signal {
+            Ok(signal) => signal.exit_code(),
+            Err(error) => failed(&error.into()),
+        }
+    })
+}
+
+fn failed(error: &anyhow::Error) -> i32 {
+    tracing::error!("{error:#}");
+    exit::FAILED
+}
