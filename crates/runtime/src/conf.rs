@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use raptormq_base::config::{Config, Host};
+use raptormq_base::config::Config;
 use raptormq_base::properties;
 
 /// Why the configuration cannot be used.
@@ -17,20 +17,18 @@ pub enum ConfError {
     Strict,
 }
 
-/// Defaults of `sections` on `host`, overlaid with `file`. Each line that Java would silently ignore is logged as a
-/// warning; so is each key that is known but not among `honoured`.
+/// Overlays `config` with `file`, if there is one. Each line that Java would silently ignore is logged as a warning; so
+/// is each key that is known but not among `honoured`.
 ///
 /// # Errors
 /// [`ConfError`].
 pub fn load_config(
-    sections: &[&'static str],
-    host: &Host,
+    config: &mut Config,
     file: Option<&Path>,
     honoured: &[&[&str]],
     strict: bool,
-) -> Result<Config, ConfError> {
-    let mut config = Config::new(sections, host);
-    let Some(file) = file else { return Ok(config) };
+) -> Result<(), ConfError> {
+    let Some(file) = file else { return Ok(()) };
     let bytes = std::fs::read(file).map_err(|e| ConfError::Read(file.to_owned(), e))?;
     let entries = properties::parse(&bytes);
     let warnings = config.load(&entries);
@@ -43,10 +41,31 @@ pub fn load_config(
             tracing::warn!(file = %file.display(), line = entry.line, key = entry.key, "accepted, without effect here");
         }
     }
-    if strict && !warnings.is_empty() {
-        return Err(ConfError::Strict);
+    if strict && !warnings.is_empty() { Err(ConfError::Strict) } else { Ok(()) }
+}
+
+/// Whether TLS is demanded where it cannot be given yet: by a `-Dtls.server.mode=enforcing` in `JAVA_OPT` or
+/// `JAVA_OPT_EXT`, or by the TLS configuration file (`-Dtls.config.file`, else `/etc/rocketmq/tls.properties`).
+///
+/// # Errors
+/// The text with which to refuse the start: going on would serve in plain text what must be encrypted.
+pub fn refuse_enforced_tls() -> Result<(), String> {
+    let options = ["JAVA_OPT", "JAVA_OPT_EXT"].map(|name| std::env::var(name).unwrap_or_default()).join(" ");
+    let option = |name: &str| {
+        let prefix = format!("-D{name}=");
+        options.split_whitespace().filter_map(|o| o.strip_prefix(&prefix)).next_back().map(str::to_owned)
+    };
+    let file = option("tls.config.file").unwrap_or_else(|| "/etc/rocketmq/tls.properties".to_owned());
+    let from_file = std::fs::read(&file).ok().and_then(|bytes| {
+        let entries = properties::parse(&bytes);
+        entries.into_iter().find(|e| e.key == "tls.server.mode").map(|e| e.value)
+    });
+    match from_file.or_else(|| option("tls.server.mode")) {
+        Some(mode) if mode.trim() == "enforcing" => {
+            Err("tls.server.mode=enforcing is not supported yet; starting would serve without TLS".to_owned())
+        }
+        _ => Ok(()),
     }
-    Ok(config)
 }
 
 /// Prints `sections` as Java's console logger does: `DATE INFO main - key=value`, the date always in GMT+8.

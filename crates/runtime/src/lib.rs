@@ -7,7 +7,7 @@ mod logging;
 mod signals;
 
 pub use cli::{ServerArgs, parse_args};
-pub use conf::{ConfError, load_config, print_config};
+pub use conf::{ConfError, load_config, print_config, refuse_enforced_tls};
 pub use host::detect_host;
 pub use logging::init_logging;
 pub use signals::{Stop, stop_signal};

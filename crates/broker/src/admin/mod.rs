@@ -1,0 +1,7 @@
+//! What operators' tools ask of a broker (parts of `AdminBrokerProcessor`), by noun.
+
+pub mod clients;
+pub mod config;
+pub mod groups;
+pub mod runtime;
+pub mod topics;

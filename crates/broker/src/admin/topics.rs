@@ -1,0 +1,262 @@
+//! Topics: create, change, delete, list, figures.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use raptormq_remoting::{Answer, Refusal, Reply, Request, later};
+use raptormq_store::Store;
+use raptormq_wire::ResponseCode;
+use raptormq_wire::body::{
+    MessageQueue, TopicConfig, TopicConfigAndMappingSerializeWrapper, TopicFilterType, TopicOffset,
+    TopicStatsTable,
+};
+use raptormq_wire::header::{
+    CreateTopicRequestHeader, DeleteTopicRequestHeader, GetAllTopicConfigResponseHeader,
+    GetTopicConfigRequestHeader, GetTopicStatsInfoRequestHeader,
+};
+use raptormq_wire::json::{self, JavaEnum};
+
+use crate::config::LiveConfig;
+use crate::names;
+use crate::registration::Registration;
+use crate::service::success;
+use crate::tables::arrivals::Arrivals;
+use crate::tables::offsets::OffsetTable;
+use crate::tables::topics::TopicTable;
+
+/// Topic attributes: name, whether it can change later, legal values (`TopicAttributes`).
+const ATTRIBUTES: &[(&str, bool, &[&str])] = &[
+    ("queue.type", false, &["BatchCQ", "SimpleCQ"]),
+    ("cleanup.policy", false, &["DELETE", "COMPACTION"]),
+    (
+        "message.type",
+        true,
+        &["UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION", "PRIORITY", "LITE", "MIXED"],
+    ),
+];
+
+/// Administers topics.
+pub struct TopicAdmin {
+    /// Configuration.
+    pub live: Arc<LiveConfig>,
+    /// Topics.
+    pub topics: Arc<TopicTable>,
+    /// Offsets, which go with a deleted topic.
+    pub offsets: Arc<OffsetTable>,
+    /// Held pulls of a deleted topic end.
+    pub arrivals: Arc<Arrivals>,
+    /// Changes are registered.
+    pub registration: Arc<Registration>,
+    /// The store.
+    pub store: Store,
+}
+
+impl TopicAdmin {
+    /// UPDATE_AND_CREATE_TOPIC: answered when the name servers know.
+    pub fn update(self: &Arc<Self>, request: Request) -> Reply {
+        let topic = match self.requested(&request) {
+            Ok(topic) => topic,
+            Err(refusal) => return Err(refusal).into(),
+        };
+        if self.topics.get(&topic.topic_name).is_some_and(|old| *old == topic) {
+            return Ok(success()).into();
+        }
+        tracing::info!(topic = topic.topic_name, remote = %request.peer.remote(), "topic created or changed");
+        let topic = self.topics.put(topic);
+        let admin = self.clone();
+        later(async move {
+            admin.registration.register_topics(&[&topic.topic_name]).await;
+            Ok(success())
+        })
+    }
+
+    fn requested(&self, request: &Request) -> Result<TopicConfig, Refusal> {
+        let header: CreateTopicRequestHeader = request.header()?;
+        let name = &header.topic;
+        let invalid = |remark: String| Refusal::new(ResponseCode::INVALID_PARAMETER, remark);
+        names::validate_topic(name).map_err(invalid)?;
+        self.protect_system_topic(name)?;
+        let filter = TopicFilterType::VALUES.iter().find(|(_, text)| *text == header.topic_filter_type);
+        let Some((filter, _)) = filter else {
+            let remark = format!("topicFilterType = [{}] value invalid", header.topic_filter_type);
+            return Err(Refusal::system_error(remark));
+        };
+        let current = self.topics.get(name);
+        let attributes = alter_attributes(
+            current.as_ref().map(|t| &t.attributes),
+            header.attributes.as_deref().unwrap_or_default(),
+        )
+        .map_err(Refusal::system_error)?;
+        if attributes.get("message.type").is_some_and(|t| t == "MIXED") {
+            return Err(invalid("MIXED message type is not supported.".to_owned()));
+        }
+        if attributes.get("queue.type").is_some_and(|t| t == "BatchCQ") {
+            return Err(invalid("queue.type=BatchCQ is not supported by this broker.".to_owned()));
+        }
+        Ok(TopicConfig {
+            topic_name: name.clone(),
+            read_queue_nums: header.read_queue_nums,
+            write_queue_nums: header.write_queue_nums,
+            perm: header.perm,
+            topic_filter_type: *filter,
+            topic_sys_flag: header.topic_sys_flag.unwrap_or(0),
+            order: header.order,
+            attributes,
+        })
+    }
+
+    fn protect_system_topic(&self, topic: &str) -> Result<(), Refusal> {
+        if self.live.broker().validate_system_topic_when_update_topic && self.topics.is_system(topic) {
+            let remark = format!("The topic[{topic}] is conflict with system topic.");
+            return Err(Refusal::new(ResponseCode::INVALID_PARAMETER, remark));
+        }
+        Ok(())
+    }
+
+    /// DELETE_TOPIC_IN_BROKER: the topic, its queues with their files, and the offsets of its consumers.
+    pub fn delete(&self, request: &Request) -> Answer {
+        let header: DeleteTopicRequestHeader = request.header()?;
+        let topic = &header.topic;
+        if raptormq_base::java::is_blank(topic) {
+            return Err(Refusal::new(ResponseCode::INVALID_PARAMETER, "The specified topic is blank."));
+        }
+        self.protect_system_topic(topic)?;
+        tracing::info!(topic, remote = %request.peer.remote(), "topic deleted");
+        self.topics.remove(topic);
+        self.offsets.remove(Some(topic), None);
+        self.store.delete_topic(topic);
+        self.arrivals.wake(topic, None);
+        self.registration.register_soon();
+        Ok(success())
+    }
+
+    /// GET_ALL_TOPIC_CONFIG.
+    pub fn all(&self, _: &Request) -> Answer {
+        let table = self.topics.wrapper();
+        let header = GetAllTopicConfigResponseHeader {
+            total_topic_num: i32::try_from(table.topic_config_table.len()).ok(),
+        };
+        let wrapper = TopicConfigAndMappingSerializeWrapper {
+            data_version: table.data_version,
+            topic_config_table: table.topic_config_table,
+            ..Default::default()
+        };
+        Ok(success().with_header(&header).with_body(json::to_vec(&wrapper)))
+    }
+
+    /// GET_TOPIC_CONFIG.
+    pub fn one(&self, request: &Request) -> Answer {
+        let header: GetTopicConfigRequestHeader = request.header()?;
+        match self.topics.get(&header.topic) {
+            Some(topic) => Ok(success().with_body(json::to_vec(&*topic))),
+            None => {
+                let remark = format!("No topic in this broker. topic: {}", header.topic);
+                Err(Refusal::new(ResponseCode::TOPIC_NOT_EXIST, remark))
+            }
+        }
+    }
+
+    /// GET_TOPIC_STATS_INFO.
+    pub fn stats(&self, request: &Request) -> Answer {
+        let header: GetTopicStatsInfoRequestHeader = request.header()?;
+        let Some(topic) = self.topics.get(&header.topic) else {
+            let remark = format!("topic[{}] not exist", header.topic);
+            return Err(Refusal::new(ResponseCode::TOPIC_NOT_EXIST, remark));
+        };
+        let broker_name = &self.live.broker().broker_name;
+        let mut table = TopicStatsTable::default();
+        for queue_id in 0..topic.write_queue_nums.max(topic.read_queue_nums) {
+            let queue =
+                MessageQueue { topic: header.topic.clone(), broker_name: broker_name.clone(), queue_id };
+            let max_offset = self.store.queue_max(&header.topic, queue_id).max(0);
+            let last_update_timestamp = if max_offset > 0 {
+                self.store.store_time(&header.topic, queue_id, max_offset - 1)
+            } else {
+                0
+            };
+            let min_offset = self.store.queue_min(&header.topic, queue_id).max(0);
+            table.offset_table.insert(queue, TopicOffset { last_update_timestamp, max_offset, min_offset });
+        }
+        Ok(success().with_body(json::to_vec(&table)))
+    }
+}
+
+/// Applies `+key=value,-key,…` to the attributes of a topic, or to none when it is created
+/// (`AttributeParser.parseToMap`, `AttributeUtil.alterCurrentAttributes`).
+///
+/// # Errors
+/// Java's message.
+fn alter_attributes(
+    current: Option<&BTreeMap<String, String>>,
+    change: &str,
+) -> Result<BTreeMap<String, String>, String> {
+    let mut attributes = current.cloned().unwrap_or_default();
+    for item in change.split(',').filter(|item| !item.is_empty()) {
+        let (key, value) = item.split_once('=').map_or((item, None), |(key, value)| (key, Some(value)));
+        let (sign, name) = key.split_at_checked(1).unwrap_or((key, ""));
+        if name.is_empty() || name.contains(['+', '-']) {
+            return Err("kv string format wrong.".to_owned());
+        }
+        match (sign, value) {
+            ("+", Some(value)) => {
+                check_attribute(name, value, current.is_some())?;
+                attributes.insert(name.to_owned(), value.to_owned());
+            }
+            ("-", None) if current.is_none() => {
+                return Err(format!("only add attribute is supported while creating topic. key: {name}"));
+            }
+            ("-", None) => {
+                if attributes.remove(name).is_none() {
+                    return Err(format!("attempt to delete a nonexistent key: {name}"));
+                }
+            }
+            (_, Some(_)) => return Err(format!("add/alter attribute format is wrong: {key}")),
+            (_, None) => return Err(format!("delete attribute format is wrong: {key}")),
+        }
+    }
+    Ok(attributes)
+}
+
+fn check_attribute(name: &str, value: &str, exists: bool) -> Result<(), String> {
+    if name == "reserve.time" {
+        return Err("Update topic reserveTime not supported".to_owned());
+    }
+    let Some((_, changeable, values)) = ATTRIBUTES.iter().find(|(known, ..)| *known == name) else {
+        return Err(format!("unsupported key: {name}"));
+    };
+    if exists && !changeable {
+        return Err(format!("attempt to update an unchangeable attribute. key: {name}"));
+    }
+    if values.contains(&value) { Ok(()) } else { Err(format!("value is not in set: {values:?}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_added_changed_and_deleted_by_javas_rules() {
+        let with = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        };
+        let typed = with(&[("message.type", "NORMAL")]);
+        assert_eq!(alter_attributes(None, ""), Ok(with(&[])));
+        assert_eq!(alter_attributes(None, "+message.type=NORMAL"), Ok(typed.clone()));
+        assert_eq!(
+            alter_attributes(Some(&typed), "+message.type=FIFO"),
+            Ok(with(&[("message.type", "FIFO")]))
+        );
+        assert_eq!(alter_attributes(Some(&typed), "-message.type"), Ok(with(&[])));
+        for (current, change) in [
+            (None, "-message.type"),
+            (None, "message.type=NORMAL"),
+            (None, "+no.such=1"),
+            (None, "+message.type=ODD"),
+            (None, "+"),
+            (Some(&typed), "+queue.type=SimpleCQ"),
+            (Some(&typed), "-cleanup.policy"),
+        ] {
+            assert!(alter_attributes(current, change).is_err(), "{change}");
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! The composition root, and the order of start and stop.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use raptormq_base::clock::Clock;
+use raptormq_message::UniqueIds;
+use raptormq_remoting::{Client, Limits, OnClose, RouteTable, Server};
+use raptormq_store::{FlushMode, OpenError, StopError, Store, StoreConfig};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admin::clients::ClientAdmin;
+use crate::admin::config::ConfigAdmin;
+use crate::admin::groups::GroupAdmin;
+use crate::admin::runtime::RuntimeAdmin;
+use crate::admin::topics::TopicAdmin;
+use crate::config::{ConfigRefused, LiveConfig, Resolved, StoreSettings, parse_delay_levels, store_host};
+use crate::registration::{Registration, address};
+use crate::routes::{self, Lanes, Services};
+use crate::service::clients::ClientService;
+use crate::service::offsets::OffsetService;
+use crate::service::pull::PullService;
+use crate::service::query::QueryService;
+use crate::service::schedule::ScheduleService;
+use crate::service::send::SendService;
+use crate::service::send_back::SendBackService;
+use crate::stats::Stats;
+use crate::tables::arrivals::Arrivals;
+use crate::tables::consumers::ConsumerTable;
+use crate::tables::groups::GroupTable;
+use crate::tables::locks::QueueLocks;
+use crate::tables::offsets::OffsetTable;
+use crate::tables::persist::LoadError;
+use crate::tables::producers::ProducerTable;
+use crate::tables::topics::TopicTable;
+
+/// How often silent clients are looked for (`ClientHousekeepingService`).
+const CLIENT_SCAN: Duration = Duration::from_secs(10);
+/// How long each step of a stop may take.
+const STOP_STEP: Duration = Duration::from_secs(3);
+
+/// Why a broker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigRefused),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// A file under `config/`.
+    #[error(transparent)]
+    Table(#[from] LoadError),
+    /// A port.
+    #[error(transparent)]
+    Listen(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// Exit code of the process, as Java's.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            StartError::Config(refused) => refused.exit_code,
+            StartError::Store(_) | StartError::Table(_) => 253,
+            StartError::Listen(_) => 255,
+        }
+    }
+}
+
+/// A running broker.
+pub struct Broker {
+    live: Arc<LiveConfig>,
+    store: Store,
+    registration: Arc<Registration>,
+    client: Arc<Client>,
+    servers: Vec<Server>,
+    background: TaskTracker,
+    cancel: CancellationToken,
+    offsets: Arc<OffsetTable>,
+    schedule: Arc<ScheduleService>,
+    topics: Arc<TopicTable>,
+    groups: Arc<GroupTable>,
+}
+
+impl Broker {
+    /// Opens the store, loads the tables, listens, registers with the name servers.
+    ///
+    /// # Errors
+    /// [`StartError`]; what was opened is closed again.
+    pub async fn start(resolved: Resolved, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let levels_ms = parse_delay_levels(&resolved.store.message_delay_level)?;
+        let arrivals = Arc::new(Arrivals::default());
+        let store = {
+            let arrivals = arrivals.clone();
+            Store::open(store_config(&resolved.store, levels_ms.clone()), clock.clone(), move |arrival| {
+                arrivals.arrived(arrival.topic, arrival.queue_id, arrival.queue_offset, arrival.tags_code);
+            })?
+        };
+        match Self::assemble(&resolved, &store, arrivals, levels_ms, clock).await {
+            Ok(broker) => Ok(broker),
+            Err(error) => {
+                if let Err(stop) = store.stop() {
+                    tracing::error!(error = %stop, "closing the store after a failed start");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn assemble(
+        resolved: &Resolved,
+        store: &Store,
+        arrivals: Arc<Arrivals>,
+        levels_ms: Vec<i64>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let broker = &resolved.broker;
+        let store_host = store_host(broker)?;
+        let live = Arc::new(LiveConfig::new(resolved));
+        let file = |name: &str| Path::new(&resolved.store.store_path_root_dir).join("config").join(name);
+        let topics = Arc::new(TopicTable::load(file("topics.json"), broker, &resolved.store, clock.clone())?);
+        let groups = Arc::new(GroupTable::load(file("subscriptionGroup.json"), clock.clone())?);
+        let step = broker.consumer_offset_update_version_step;
+        let offsets = Arc::new(OffsetTable::load(file("consumerOffset.json"), step, clock.clone())?);
+        let consumers = Arc::new(ConsumerTable::new(clock.clone()));
+        let producers = Arc::new(ProducerTable::new(clock.clone()));
+        let locks = Arc::new(QueueLocks::new(clock.clone()));
+        let stats = Arc::new(Stats::default());
+        let delay_level_max = levels_ms.len();
+        let schedule = Arc::new(ScheduleService::load(
+            store.clone(),
+            arrivals.clone(),
+            clock.clone(),
+            levels_ms,
+            broker.delay_offset_update_version_step,
+            file("delayOffset.json"),
+        )?);
+        let client =
+            Arc::new(Client::new(Arc::new(RouteTable::new()), Limits::default(), Duration::from_secs(3)));
+        let ha_port = resolved.store.ha_listen_port;
+        let registration = Arc::new(Registration::new(client.clone(), live.clone(), topics.clone(), ha_port));
+        let clients = Arc::new(ClientService {
+            live: live.clone(),
+            topics: topics.clone(),
+            groups: groups.clone(),
+            consumers: consumers.clone(),
+            producers: producers.clone(),
+            locks: locks.clone(),
+            registration: registration.clone(),
+        });
+        let services = Services {
+            send: Arc::new(SendService {
+                live: live.clone(),
+                topics: topics.clone(),
+                groups: groups.clone(),
+                locks,
+                registration: registration.clone(),
+                store: store.clone(),
+                store_host,
+                delay_level_max,
+                unique_ids: UniqueIds::new(store_host.ip(), std::process::id(), 0, 0),
+                stats: stats.clone(),
+                clock: clock.clone(),
+                next_queue: AtomicU32::new(0),
+            }),
+            send_back: Arc::new(SendBackService {
+                live: live.clone(),
+                topics: topics.clone(),
+                groups: groups.clone(),
+                registration: registration.clone(),
+                store: store.clone(),
+                store_host,
+                delay_level_max,
+                next_queue: AtomicU32::new(0),
+            }),
+            pull: Arc::new(PullService {
+                live: live.clone(),
+                topics: topics.clone(),
+                groups: groups.clone(),
+                consumers: consumers.clone(),
+                offsets: offsets.clone(),
+                arrivals: arrivals.clone(),
+                store: store.clone(),
+                stats: stats.clone(),
+            }),
+            clients: clients.clone(),
+            offsets: Arc::new(OffsetService {
+                topics: topics.clone(),
+                groups: groups.clone(),
+                offsets: offsets.clone(),
+                store: store.clone(),
+            }),
+            query: Arc::new(QueryService { store: store.clone() }),
+            topic_admin: Arc::new(TopicAdmin {
+                live: live.clone(),
+                topics: topics.clone(),
+                offsets: offsets.clone(),
+                arrivals,
+                registration: registration.clone(),
+                store: store.clone(),
+            }),
+            group_admin: Arc::new(GroupAdmin {
+                live: live.clone(),
+                topics: topics.clone(),
+                groups: groups.clone(),
+                consumers: consumers.clone(),
+                offsets: offsets.clone(),
+                store: store.clone(),
+            }),
+            client_admin: Arc::new(ClientAdmin { consumers, producers }),
+            config_admin: Arc::new(ConfigAdmin {
+                live: live.clone(),
+                topics: topics.clone(),
+                registration: registration.clone(),
+            }),
+            runtime_admin: Arc::new(RuntimeAdmin {
+                live: live.clone(),
+                store: store.clone(),
+                stats,
+                schedule: schedule.clone(),
+                boot_ms: clock.wall_ms(),
+                clock,
+            }),
+        };
+        let table = Arc::new(routes::table(&services, &Lanes::new(broker)));
+        let servers = listen(resolved, &table, &clients)?;
+        topics.save();
+        groups.save();
+        let broker = Self {
+            live,
+            store: store.clone(),
+            registration,
+            client,
+            servers,
+            background: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+            offsets,
+            schedule,
+            topics,
+            groups,
+        };
+        broker.registration.register().await;
+        broker.spawn_background(resolved, clients);
+        Ok(broker)
+    }
+
+    fn spawn_background(&self, resolved: &Resolved, clients: Arc<ClientService>) {
+        self.background.spawn(self.registration.clone().run(self.cancel.clone()));
+        self.background.spawn(self.schedule.clone().run(self.cancel.clone()));
+        let ms = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(100));
+        let offsets = self.offsets.clone();
+        self.every(ms(resolved.broker.flush_consumer_offset_interval.into()), move || offsets.save());
+        let schedule = self.schedule.clone();
+        self.every(ms(resolved.store.flush_delay_offset_interval), move || schedule.save());
+        self.every(CLIENT_SCAN, move || clients.expire());
+    }
+
+    /// Runs `work` on the blocking pool once a period until the broker stops.
+    fn every(&self, period: Duration, work: impl Fn() + Send + Sync + 'static) {
+        let cancel = self.cancel.clone();
+        let work = Arc::new(work);
+        self.background.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = cancel.cancelled() => return,
+                    () = tokio::time::sleep(period) => {}
+                }
+                let work = work.clone();
+                if tokio::task::spawn_blocking(move || work()).await.is_err() {
+                    tracing::error!("a periodic task failed");
+                }
+            }
+        });
+    }
+
+    /// The line that Java prints when it is ready, which scripts wait for.
+    pub fn boot_line(&self) -> String {
+        let broker = self.live.broker();
+        let serialize = match std::env::var("ROCKETMQ_SERIALIZE_TYPE").as_deref() {
+            Ok("ROCKETMQ") => "ROCKETMQ",
+            _ => "JSON",
+        };
+        let name_server = match broker.namesrv_addr.as_deref().filter(|a| !a.is_empty()) {
+            Some(address) => format!(" and name server is {address}"),
+            None => String::new(),
+        };
+        format!(
+            "The broker[{}, {}] boot success. serializeType={serialize}{name_server}",
+            broker.broker_name,
+            address(&broker)
+        )
+    }
+
+    /// The address of the main port.
+    pub fn local(&self) -> SocketAddr {
+        self.servers[0].local()
+    }
+
+    /// Stops in the order that loses nothing: off the name servers, no more requests, no more background work,
+    /// tables, store.
+    ///
+    /// # Errors
+    /// When the store could not be closed cleanly; the next start recovers then.
+    pub async fn stop(self) -> Result<(), StopError> {
+        if tokio::time::timeout(STOP_STEP, self.registration.unregister()).await.is_err() {
+            tracing::warn!("name servers did not answer the unregistration in time");
+        }
+        for server in &self.servers {
+            server.stop(STOP_STEP).await;
+        }
+        self.cancel.cancel();
+        self.background.close();
+        if tokio::time::timeout(STOP_STEP, self.background.wait()).await.is_err() {
+            tracing::warn!(tasks = self.background.len(), "background tasks did not end in time");
+        }
+        self.client.stop(STOP_STEP).await;
+        let closing = tokio::task::spawn_blocking(move || {
+            self.topics.save();
+            self.groups.save();
+            self.offsets.save();
+            self.schedule.save();
+            self.store.stop()
+        });
+        closing.await.unwrap_or_else(|_| Err(StopError::Unclean("the stop itself failed".to_owned())))
+    }
+}
+
+/// The main port and the fast port two below it.
+fn listen(
+    resolved: &Resolved,
+    table: &Arc<RouteTable>,
+    clients: &Arc<ClientService>,
+) -> Result<Vec<Server>, StartError> {
+    let on_close: OnClose = {
+        let clients = clients.clone();
+        Arc::new(move |peer| clients.closed(peer))
+    };
+    let bind: IpAddr = resolved.server.bind_address.parse().map_err(|_| ConfigRefused {
+        text: format!("bindAddress={} is no IP address", resolved.server.bind_address),
+        exit_code: 253,
+    })?;
+    let idle = u64::try_from(resolved.server.server_channel_max_idle_time_seconds).unwrap_or(120);
+    let limits = Limits { idle: Duration::from_secs(idle.max(1)), ..Limits::default() };
+    let start = |port: i32, fast: bool| {
+        let port = u16::try_from(port).unwrap_or(0);
+        Server::start(SocketAddr::new(bind, port), table.clone(), fast, limits.clone(), on_close.clone())
+    };
+    let port = resolved.server.listen_port;
+    Ok(vec![start(port, false)?, start(port - 2, true)?])
+}
+
+fn store_config(settings: &StoreSettings, delay_levels: Vec<i64>) -> StoreConfig {
+    let positive = |n: i32| u64::try_from(n).unwrap_or(0);
+    let small = |n: i32| u32::try_from(n).unwrap_or(0);
+    let size = |n: i32| usize::try_from(n).unwrap_or(0);
+    let root = PathBuf::from(&settings.store_path_root_dir);
+    let defaults = StoreConfig::at(root.clone());
+    let flush = if settings.flush_disk_type == "SYNC_FLUSH" {
+        FlushMode::Sync { timeout_ms: positive(settings.sync_flush_timeout) }
+    } else {
+        FlushMode::Async {
+            interval_ms: positive(settings.flush_interval_commit_log),
+            least_pages: positive(settings.flush_commit_log_least_pages),
+            thorough_interval_ms: positive(settings.flush_commit_log_thorough_interval),
+        }
+    };
+    StoreConfig {
+        commit_log_dir: settings.store_path_commit_log.as_ref().map_or(root.join("commitlog"), PathBuf::from),
+        commit_log_file_size: positive(settings.mapped_file_size_commit_log),
+        consume_queue_file_size: positive(settings.mapped_file_size_consume_queue),
+        index_slots: small(settings.max_hash_slot_num),
+        index_items: small(settings.max_index_num),
+        message_index_enable: settings.message_index_enable,
+        flush,
+        consume_queue_flush_interval_ms: positive(settings.flush_interval_consume_queue),
+        consume_queue_flush_thorough_interval_ms: positive(settings.flush_consume_queue_thorough_interval),
+        max_message_size: size(settings.max_message_size),
+        delay_levels,
+        check_crc_on_recover: settings.check_crc_on_recover,
+        access_message_in_memory_max_ratio: positive(settings.access_message_in_memory_max_ratio),
+        max_transfer_bytes_in_memory: size(settings.max_transfer_bytes_on_message_in_memory),
+        max_transfer_count_in_memory: size(settings.max_transfer_count_on_message_in_memory),
+        max_transfer_bytes_on_disk: size(settings.max_transfer_bytes_on_message_in_disk),
+        max_transfer_count_on_disk: size(settings.max_transfer_count_on_message_in_disk),
+        max_msgs_num_batch: size(settings.max_msgs_num_batch),
+        file_reserved_hours: positive(settings.file_reserved_time),
+        delete_when: settings.delete_when.clone(),
+        disk_max_used_space_ratio: positive(settings.disk_max_used_space_ratio),
+        ..defaults
+    }
+}

@@ -1,0 +1,105 @@
+//! Consumer offsets, and the bounds of queues (`ConsumerManageProcessor`, parts of `AdminBrokerProcessor`).
+
+use std::sync::Arc;
+
+use raptormq_remoting::{Answer, Refusal, Request};
+use raptormq_store::{Boundary, GetRequest, Store};
+use raptormq_wire::ResponseCode;
+use raptormq_wire::header::{
+    GetEarliestMsgStoretimeRequestHeader, GetEarliestMsgStoretimeResponseHeader, GetMaxOffsetRequestHeader,
+    GetMaxOffsetResponseHeader, GetMinOffsetRequestHeader, GetMinOffsetResponseHeader,
+    QueryConsumerOffsetRequestHeader, QueryConsumerOffsetResponseHeader, SearchOffsetRequestHeader,
+    SearchOffsetResponseHeader, UpdateConsumerOffsetRequestHeader,
+};
+
+use super::success;
+use crate::tables::groups::GroupTable;
+use crate::tables::offsets::OffsetTable;
+use crate::tables::topics::TopicTable;
+
+/// Answers questions about offsets.
+pub struct OffsetService {
+    /// Topics.
+    pub topics: Arc<TopicTable>,
+    /// Groups.
+    pub groups: Arc<GroupTable>,
+    /// Offsets.
+    pub offsets: Arc<OffsetTable>,
+    /// The store.
+    pub store: Store,
+}
+
+impl OffsetService {
+    /// UPDATE_CONSUMER_OFFSET.
+    pub fn update(&self, request: &Request) -> Answer {
+        let header: UpdateConsumerOffsetRequestHeader = request.header()?;
+        let group = &header.consumer_group;
+        if !self.groups.contains(group) {
+            let remark = format!("Group {group} not exist!");
+            return Err(Refusal::new(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
+        }
+        if !self.topics.contains(&header.topic) {
+            let remark = format!("Topic {} not exist!", header.topic);
+            return Err(Refusal::new(ResponseCode::TOPIC_NOT_EXIST, remark));
+        }
+        self.offsets.commit(group, &header.topic, header.queue_id, header.commit_offset);
+        Ok(success())
+    }
+
+    /// QUERY_CONSUMER_OFFSET. A group that is new to a queue begins at 0 where the queue still has its first message
+    /// in memory; elsewhere the client decides.
+    pub fn query(&self, request: &Request) -> Answer {
+        let header: QueryConsumerOffsetRequestHeader = request.header()?;
+        let (topic, queue_id) = (&header.topic, header.queue_id);
+        let not_found = |remark: &str| Err(Refusal::new(ResponseCode::QUERY_NOT_FOUND, remark));
+        let offset = match self.offsets.get(&header.consumer_group, topic, queue_id) {
+            Some(offset) if offset >= 0 => offset,
+            _ if header.set_zero_if_not_found == Some(false) => {
+                return not_found("Not found, do not set to zero, maybe this group boot first");
+            }
+            _ if self.store.queue_min(topic, queue_id) <= 0 && self.is_in_memory(topic, queue_id) => 0,
+            _ => return not_found("Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first"),
+        };
+        Ok(success().with_header(&QueryConsumerOffsetResponseHeader { offset }))
+    }
+
+    /// Whether the first message of a queue counts as cached (`checkInMemByConsumeOffset`): what would be read from
+    /// disk is limited to fewer messages, and the store tells by how it would read.
+    fn is_in_memory(&self, topic: &str, queue_id: i32) -> bool {
+        if self.store.queue_max(topic, queue_id) == 0 {
+            return false;
+        }
+        let first = GetRequest { topic, queue_id, offset: 0, max_nums: 1, max_bytes: None, filter: None };
+        matches!(self.store.get(&first), raptormq_store::Get::Ready(_))
+    }
+
+    /// SEARCH_OFFSET_BY_TIMESTAMP.
+    pub fn search(&self, request: &Request) -> Answer {
+        let header: SearchOffsetRequestHeader = request.header()?;
+        let upper = header.boundary_type.as_deref().is_some_and(|b| b.eq_ignore_ascii_case("upper"));
+        let boundary = if upper { Boundary::Upper } else { Boundary::Lower };
+        let offset = self.store.offset_by_time(&header.topic, header.queue_id, header.timestamp, boundary);
+        Ok(success().with_header(&SearchOffsetResponseHeader { offset }))
+    }
+
+    /// GET_MAX_OFFSET.
+    pub fn max(&self, request: &Request) -> Answer {
+        let header: GetMaxOffsetRequestHeader = request.header()?;
+        let offset = self.store.queue_max(&header.topic, header.queue_id);
+        Ok(success().with_header(&GetMaxOffsetResponseHeader { offset }))
+    }
+
+    /// GET_MIN_OFFSET.
+    pub fn min(&self, request: &Request) -> Answer {
+        let header: GetMinOffsetRequestHeader = request.header()?;
+        let offset = self.store.queue_min(&header.topic, header.queue_id);
+        Ok(success().with_header(&GetMinOffsetResponseHeader { offset }))
+    }
+
+    /// GET_EARLIEST_MSG_STORETIME.
+    pub fn earliest_time(&self, request: &Request) -> Answer {
+        let header: GetEarliestMsgStoretimeRequestHeader = request.header()?;
+        let timestamp = self.store.earliest_time(&header.topic, header.queue_id);
+        Ok(success().with_header(&GetEarliestMsgStoretimeResponseHeader { timestamp }))
+    }
+}

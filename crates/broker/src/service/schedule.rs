@@ -1,0 +1,224 @@
+//! Delay levels: messages wait in SCHEDULE_TOPIC_XXXX, one queue a level, and are moved to their real topic when the
+//! level's time has passed (`ScheduleMessageService`). Progress is in `config/delayOffset.json`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use raptormq_base::clock::Clock;
+use raptormq_message::props::{self, keys};
+use raptormq_message::{Message, NewMessage, decode_message};
+use raptormq_store::{Filter, Get, GetRequest, GetResult, GetStatus, Store};
+use raptormq_wire::body::{DataVersion, DelayOffsetSerializeWrapper};
+use tokio_util::sync::CancellationToken;
+
+use crate::names;
+use crate::tables::arrivals::Arrivals;
+use crate::tables::persist;
+
+/// After a message could not be stored, and as the longest sleep towards a due time: a step of the wall clock is
+/// noticed within it.
+const PAUSE: Duration = Duration::from_millis(100);
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// A level without messages looks again this often even if nobody wakes it.
+const IDLE: Duration = Duration::from_secs(60);
+
+struct Progress {
+    offsets: BTreeMap<i32, i64>,
+    version: DataVersion,
+    moves: i64,
+}
+
+/// Moves due messages.
+pub struct ScheduleService {
+    store: Store,
+    arrivals: Arc<Arrivals>,
+    clock: Arc<dyn Clock>,
+    levels_ms: Vec<i64>,
+    version_step: i64,
+    path: PathBuf,
+    progress: Mutex<Progress>,
+    saving: Mutex<()>,
+}
+
+/// Lets everything through and remembers the due times, which queue units carry in place of a tag hash.
+#[derive(Default)]
+struct DueTimes(Mutex<Vec<i64>>);
+
+impl Filter for DueTimes {
+    fn matches_queue(&self, tags_code: i64) -> bool {
+        self.0.lock().push(tags_code);
+        true
+    }
+}
+
+impl ScheduleService {
+    /// Loads the progress of each level.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be read.
+    pub fn load(
+        store: Store,
+        arrivals: Arc<Arrivals>,
+        clock: Arc<dyn Clock>,
+        levels_ms: Vec<i64>,
+        version_step: i64,
+        path: PathBuf,
+    ) -> Result<Self, persist::LoadError> {
+        let loaded = persist::load::<DelayOffsetSerializeWrapper>(&path)?.unwrap_or_default();
+        let version =
+            loaded.data_version.unwrap_or(DataVersion { timestamp: clock.wall_ms(), ..Default::default() });
+        let progress = Mutex::new(Progress { offsets: loaded.offset_table, version, moves: 0 });
+        let version_step = version_step.max(1);
+        Ok(Self { store, arrivals, clock, levels_ms, version_step, path, progress, saving: Mutex::new(()) })
+    }
+
+    /// Serves all levels until cancelled.
+    pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
+        let levels = (1..).zip(self.levels_ms.clone()).map(|(level, delay_ms)| {
+            let (service, cancel) = (self.clone(), cancel.clone());
+            async move {
+                tokio::select! {
+                    () = cancel.cancelled() => {}
+                    () = service.run_level(level, delay_ms) => {}
+                }
+            }
+        });
+        futures_util::future::join_all(levels).await;
+    }
+
+    /// The file's content.
+    pub fn file(&self) -> DelayOffsetSerializeWrapper {
+        let progress = self.progress.lock();
+        DelayOffsetSerializeWrapper {
+            data_version: Some(progress.version.clone()),
+            offset_table: progress.offsets.clone(),
+        }
+    }
+
+    /// Writes the file; blocks. A failure is logged, the next period writes again.
+    pub fn save(&self) {
+        let _one_at_a_time = self.saving.lock();
+        if let Err(error) = persist::save(&self.path, &self.file()) {
+            tracing::error!(file = %self.path.display(), %error, "delay offsets are not persisted");
+        }
+    }
+
+    async fn run_level(&self, level: i32, delay_ms: i64) {
+        let queue_id = level - 1;
+        loop {
+            let offset = self.progress.lock().offsets.get(&level).copied().unwrap_or(0);
+            let mut arrival = self.arrivals.register(names::SCHEDULE_TOPIC, queue_id, offset, None);
+            let (result, due_times) = self.read(queue_id, offset).await;
+            match result.status {
+                GetStatus::Found => {
+                    drop(arrival);
+                    if let Some(pause) = self.deliver_due(level, delay_ms, &result, &due_times) {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+                GetStatus::OffsetTooSmall | GetStatus::OffsetOverflowBadly | GetStatus::OffsetFoundNull => {
+                    let corrected = result.next_begin_offset;
+                    tracing::error!(level, offset, corrected, "delay offset is outside its queue");
+                    self.moved(level, corrected);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                _ => {
+                    let _ = tokio::time::timeout(IDLE, arrival.woken()).await;
+                }
+            }
+        }
+    }
+
+    async fn read(&self, queue_id: i32, offset: i64) -> (GetResult, Vec<i64>) {
+        let due_times = Arc::new(DueTimes::default());
+        let request = GetRequest {
+            topic: names::SCHEDULE_TOPIC,
+            queue_id,
+            offset,
+            max_nums: 32,
+            max_bytes: None,
+            filter: Some(due_times.clone()),
+        };
+        let result = match self.store.get(&request) {
+            Get::Ready(result) => result,
+            Get::Cold(cold) => match tokio::task::spawn_blocking(move || cold.run()).await {
+                Ok(result) => result,
+                Err(_) => self.store.get_blocking(&request),
+            },
+        };
+        let due_times = std::mem::take(&mut *due_times.0.lock());
+        (result, due_times)
+    }
+
+    /// Moves what is due, in order; returns how long to pause before the next look, if at all.
+    fn deliver_due(
+        &self,
+        level: i32,
+        delay_ms: i64,
+        result: &GetResult,
+        due_times: &[i64],
+    ) -> Option<Duration> {
+        for ((record, queue_offset), due) in result.messages.iter().zip(&result.queue_offsets).zip(due_times)
+        {
+            let now = self.clock.wall_ms();
+            // A due time further away than the level's delay comes from a clock that was ahead.
+            let due = if *due > now + delay_ms { now } else { *due };
+            if due > now {
+                self.moved(level, *queue_offset);
+                return Some(Duration::from_millis(u64::try_from(due - now).unwrap_or(0)).min(SLEEP_MAX));
+            }
+            match decode_message(record).ok().and_then(|m| real_message(&m)) {
+                Some(message) => {
+                    if let Err(error) = self.store.append(&message) {
+                        tracing::error!(level, queue_offset, %error, "a delayed message cannot be delivered yet");
+                        self.moved(level, *queue_offset);
+                        return Some(PAUSE);
+                    }
+                }
+                None => tracing::error!(level, queue_offset, "a delayed message has no real topic, skipped"),
+            }
+            self.moved(level, queue_offset + 1);
+        }
+        if result.messages.is_empty() {
+            self.moved(level, result.next_begin_offset);
+        }
+        None
+    }
+
+    fn moved(&self, level: i32, offset: i64) {
+        let mut progress = self.progress.lock();
+        if progress.offsets.insert(level, offset) == Some(offset) {
+            return;
+        }
+        progress.moves += 1;
+        if progress.moves % self.version_step == 0 {
+            progress.version.advance(0, self.clock.wall_ms());
+        }
+    }
+}
+
+/// The message for its real topic and queue; its properties stay as they are, as in Java.
+fn real_message(message: &Message) -> Option<NewMessage> {
+    let text = message.properties_str();
+    let topic = props::get(&text, keys::REAL_TOPIC)?;
+    let queue_id = props::get(&text, keys::REAL_QUEUE_ID)?.parse().ok()?;
+    if topic == names::HALF_TOPIC {
+        return None;
+    }
+    Some(NewMessage {
+        topic: topic.into(),
+        queue_id,
+        flag: message.flag,
+        sys_flag: message.sys_flag,
+        born_timestamp: message.born_timestamp,
+        born_host: message.born_host,
+        store_host: message.store_host,
+        reconsume_times: message.reconsume_times,
+        prepared_transaction_offset: 0,
+        body: message.body.clone(),
+        properties: message.properties.clone(),
+    })
+}

@@ -1,0 +1,39 @@
+//! From the store's outcome of an append to the answer that Java gives (`SendMessageProcessor.handlePutMessageResult`).
+
+use raptormq_remoting::Refusal;
+use raptormq_store::{AppendError, Store};
+use raptormq_wire::ResponseCode;
+
+/// The refusal of a message that was not stored.
+pub fn refusal(store: &Store, error: AppendError) -> Refusal {
+    match error {
+        AppendError::MessageTooLarge { .. }
+        | AppendError::TopicTooLong { .. }
+        | AppendError::IllegalTopic(_)
+        | AppendError::PropertiesTooLarge { .. }
+        | AppendError::IllegalBatch(_) => illegal(store.config().max_message_size),
+        AppendError::Full(_) | AppendError::Closed => {
+            Refusal::new(ResponseCode::SERVICE_NOT_AVAILABLE, not_available(store))
+        }
+        AppendError::Poisoned(reason) => {
+            let remark =
+                format!("{} The store refuses writes since an I/O error: {reason}", not_available(store));
+            Refusal::new(ResponseCode::SERVICE_NOT_AVAILABLE, remark)
+        }
+    }
+}
+
+/// The refusal of a message that is too large, or malformed.
+pub fn illegal(max_message_size: usize) -> Refusal {
+    let remark = format!(
+        "the message is illegal, maybe msg body or properties length not matched. msg body length limit {max_message_size}B, msg properties length limit 32KB."
+    );
+    Refusal::new(ResponseCode::MESSAGE_ILLEGAL, remark)
+}
+
+fn not_available(store: &Store) -> String {
+    let (log, queues) = (store.commit_log_disk_ratio(), store.consume_queue_disk_ratio());
+    format!(
+        "service not available now. It may be caused by one of the following reasons: the broker's disk is full [CL: {log:5.2} CQ: {queues:5.2} INDEX: {queues:5.2}], messages are put to the slave, message store has been shut down, etc."
+    )
+}

@@ -1,0 +1,202 @@
+//! The consumers that are connected, by group, and what they subscribe to (`ConsumerManager`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use raptormq_base::clock::Clock;
+use raptormq_remoting::Peer;
+use raptormq_wire::body::{ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel, SubscriptionData};
+
+use super::producers::ClientChannel;
+
+/// One consumer group with its live connections.
+#[derive(Debug, Clone, Default)]
+pub struct ConsumerGroup {
+    /// Whether the client pulls or is pushed to, as the last heartbeat said.
+    pub consume_type: ConsumeType,
+    /// Broadcasting or clustering.
+    pub message_model: MessageModel,
+    /// Where a new group begins.
+    pub consume_from_where: ConsumeFromWhere,
+    /// Subscription per topic.
+    pub subscriptions: BTreeMap<String, Arc<SubscriptionData>>,
+    /// Live connections, by connection id.
+    pub channels: HashMap<u64, ClientChannel>,
+}
+
+impl ConsumerGroup {
+    fn peers(&self) -> Vec<Arc<Peer>> {
+        self.channels.values().map(|c| c.peer.clone()).collect()
+    }
+
+    /// Replaces the subscriptions; whether a topic came or went. A newer version of a subscription is taken without
+    /// counting as a change.
+    fn update_subscriptions(&mut self, subscriptions: &[SubscriptionData]) -> bool {
+        let mut changed = false;
+        for new in subscriptions {
+            match self.subscriptions.get(&new.topic) {
+                Some(old) if new.sub_version <= old.sub_version => {}
+                old => {
+                    changed |= old.is_none();
+                    self.subscriptions.insert(new.topic.clone(), Arc::new(new.clone()));
+                }
+            }
+        }
+        let before = self.subscriptions.len();
+        self.subscriptions.retain(|topic, _| subscriptions.iter().any(|s| s.topic == *topic));
+        changed || self.subscriptions.len() != before
+    }
+}
+
+/// Whom to tell that the members of a group have changed.
+#[derive(Debug, Default)]
+pub struct MembersChanged {
+    /// The group.
+    pub group: String,
+    /// Its members after the change.
+    pub peers: Vec<Arc<Peer>>,
+}
+
+#[derive(Default)]
+struct State {
+    groups: HashMap<String, ConsumerGroup>,
+    /// Subscriptions that pulls carry themselves, by group and topic, with the monotonic time of the last pull.
+    carried: HashMap<String, HashMap<String, (Arc<SubscriptionData>, Duration)>>,
+    /// The fingerprint of the last heartbeat of a group.
+    fingerprints: HashMap<String, i32>,
+}
+
+/// All consumers.
+pub struct ConsumerTable {
+    clock: Arc<dyn Clock>,
+    state: RwLock<State>,
+}
+
+impl ConsumerTable {
+    /// No consumers.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: RwLock::default() }
+    }
+
+    /// Registers or refreshes a consumer. With `without_subscriptions` those of its last full heartbeat stay.
+    /// Returns whom to tell, if the group's members or topics changed and it does not broadcast.
+    pub fn register(
+        &self,
+        data: &ConsumerData,
+        mut channel: ClientChannel,
+        without_subscriptions: bool,
+    ) -> Option<MembersChanged> {
+        channel.last_update = self.clock.monotonic();
+        let mut state = self.state.write();
+        let group = state.groups.entry(data.group_name.clone()).or_default();
+        group.consume_type = data.consume_type.unwrap_or_default();
+        group.message_model = data.message_model.unwrap_or_default();
+        group.consume_from_where = data.consume_from_where.unwrap_or_default();
+        if let Some(old) = group.channels.get(&channel.peer.id())
+            && old.client_id != channel.client_id
+        {
+            tracing::error!(
+                group = data.group_name,
+                old = old.client_id,
+                new = channel.client_id,
+                "client id changed on a connection"
+            );
+        }
+        let mut changed = group.channels.insert(channel.peer.id(), channel).is_none();
+        if !without_subscriptions {
+            changed |= group.update_subscriptions(&data.subscription_data_set);
+        }
+        (changed && group.message_model != MessageModel::Broadcasting)
+            .then(|| MembersChanged { group: data.group_name.clone(), peers: group.peers() })
+    }
+
+    /// Remembers a heartbeat's fingerprint; whether it differs from the one before.
+    pub fn fingerprint_changed(&self, group: &str, fingerprint: i32) -> bool {
+        let old = self.state.write().fingerprints.insert(group.to_owned(), fingerprint);
+        old.is_some_and(|old| old != fingerprint)
+    }
+
+    /// Forgets one connection of a group; returns whom to tell.
+    pub fn unregister(&self, group: &str, peer: &Peer) -> Option<MembersChanged> {
+        let mut state = self.state.write();
+        let found = state.groups.get_mut(group)?;
+        found.channels.remove(&peer.id());
+        let changed = (found.message_model != MessageModel::Broadcasting)
+            .then(|| MembersChanged { group: group.to_owned(), peers: found.peers() });
+        if found.channels.is_empty() {
+            state.groups.remove(group);
+        }
+        changed
+    }
+
+    /// Forgets a connection in every group; returns whom to tell.
+    pub fn closed(&self, peer: &Peer) -> Vec<MembersChanged> {
+        let groups: Vec<String> = {
+            let state = self.state.read();
+            let member = |g: &ConsumerGroup| g.channels.contains_key(&peer.id());
+            state.groups.iter().filter(|(_, g)| member(g)).map(|(name, _)| name.clone()).collect()
+        };
+        groups.iter().filter_map(|group| self.unregister(group, peer)).collect()
+    }
+
+    /// Closes the connections that sent no heartbeat for longer than `limit`, and forgets carried subscriptions that
+    /// nobody pulled with for longer than `carried_limit`. Returns whom to tell.
+    pub fn expire(&self, limit: Duration, carried_limit: Duration) -> Vec<MembersChanged> {
+        let now = self.clock.monotonic();
+        let expired: Vec<(String, Arc<Peer>)> = {
+            let state = self.state.read();
+            let channels =
+                state.groups.iter().flat_map(|(name, g)| g.channels.values().map(move |c| (name, c)));
+            let silent = channels.filter(|(_, c)| now.saturating_sub(c.last_update) > limit);
+            silent.map(|(name, c)| (name.clone(), c.peer.clone())).collect()
+        };
+        self.state.write().carried.retain(|_, topics| {
+            topics.retain(|_, (_, used)| now.saturating_sub(*used) <= carried_limit);
+            !topics.is_empty()
+        });
+        let mut changed = Vec::new();
+        for (group, peer) in expired {
+            tracing::warn!(group, remote = %peer.remote(), "consumer expired");
+            peer.close();
+            changed.extend(self.unregister(&group, &peer));
+        }
+        changed
+    }
+
+    /// A copy of a group.
+    pub fn group(&self, group: &str) -> Option<ConsumerGroup> {
+        self.state.read().groups.get(group).cloned()
+    }
+
+    /// Runs `look` on a group without copying it.
+    pub fn with_group<T>(&self, group: &str, look: impl FnOnce(&ConsumerGroup) -> T) -> Option<T> {
+        self.state.read().groups.get(group).map(look)
+    }
+
+    /// The client ids of a group.
+    pub fn client_ids(&self, group: &str) -> Vec<String> {
+        let ids = |g: &ConsumerGroup| g.channels.values().map(|c| c.client_id.clone()).collect();
+        self.with_group(group, ids).unwrap_or_default()
+    }
+
+    /// The groups whose members subscribe to `topic`.
+    pub fn groups_of_topic(&self, topic: &str) -> Vec<String> {
+        let state = self.state.read();
+        let subscribed = |g: &ConsumerGroup| g.subscriptions.contains_key(topic);
+        state.groups.iter().filter(|(_, g)| subscribed(g)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Remembers a subscription that a pull carried.
+    pub fn carry(&self, group: &str, topic: &str, subscription: &Arc<SubscriptionData>) {
+        let now = self.clock.monotonic();
+        let mut state = self.state.write();
+        if let Some(entry) = state.carried.get_mut(group).and_then(|topics| topics.get_mut(topic)) {
+            *entry = (subscription.clone(), now);
+            return;
+        }
+        let topics = state.carried.entry(group.to_owned()).or_default();
+        topics.insert(topic.to_owned(), (subscription.clone(), now));
+    }
+}

@@ -1,0 +1,134 @@
+//! The consumer groups of this broker, in `config/subscriptionGroup.json` (`SubscriptionGroupManager`).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use raptormq_base::clock::Clock;
+use raptormq_wire::body::{DataVersion, SubscriptionGroupConfig, SubscriptionGroupWrapper};
+
+use super::{blocking, persist};
+use crate::names;
+
+/// A group with Java's defaults.
+pub fn group(name: &str) -> SubscriptionGroupConfig {
+    SubscriptionGroupConfig { group_name: name.to_owned(), ..SubscriptionGroupConfig::default() }
+}
+
+/// All groups.
+pub struct GroupTable {
+    clock: Arc<dyn Clock>,
+    path: PathBuf,
+    state: RwLock<State>,
+    saving: Mutex<()>,
+}
+
+struct State {
+    table: HashMap<String, Arc<SubscriptionGroupConfig>>,
+    /// Group → topic → forbidden bits (`updateForbidden`).
+    forbidden: std::collections::BTreeMap<String, std::collections::BTreeMap<String, i32>>,
+    version: DataVersion,
+}
+
+impl GroupTable {
+    /// Loads the table and adds the system's groups.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be read.
+    pub fn load(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Self, persist::LoadError> {
+        let mut state = State {
+            table: names::SYSTEM_GROUPS.iter().map(|g| ((*g).to_owned(), Arc::new(group(g)))).collect(),
+            forbidden: Default::default(),
+            version: DataVersion { timestamp: clock.wall_ms(), ..DataVersion::default() },
+        };
+        if let Some(loaded) = persist::load::<SubscriptionGroupWrapper>(&path)? {
+            for (name, mut group) in loaded.subscription_group_table {
+                group.group_name.clone_from(&name);
+                state.table.insert(name, Arc::new(group));
+            }
+            state.forbidden = loaded.forbidden_table;
+            state.version = loaded.data_version;
+        }
+        Ok(Self { clock, path, state: RwLock::new(state), saving: Mutex::new(()) })
+    }
+
+    /// A group that exists.
+    pub fn get(&self, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
+        self.state.read().table.get(group).cloned()
+    }
+
+    /// Whether a group exists.
+    pub fn contains(&self, group: &str) -> bool {
+        self.state.read().table.contains_key(group)
+    }
+
+    /// A group; one with a legal name is created if `auto_create` (`findSubscriptionGroupConfig`).
+    pub fn find(&self, name: &str, auto_create: bool) -> Option<Arc<SubscriptionGroupConfig>> {
+        if let Some(found) = self.get(name) {
+            return Some(found);
+        }
+        if !auto_create || names::validate_group(name).is_err() {
+            return None;
+        }
+        let created = {
+            let mut state = self.state.write();
+            let created = state.table.entry(name.to_owned()).or_insert_with(|| Arc::new(group(name))).clone();
+            state.version.advance(0, self.clock.wall_ms());
+            created
+        };
+        tracing::info!(group = name, "consumer group created");
+        self.save();
+        Some(created)
+    }
+
+    /// Creates or replaces a group and persists the table.
+    pub fn put(&self, group: SubscriptionGroupConfig) {
+        let name = group.group_name.clone();
+        {
+            let mut state = self.state.write();
+            state.table.insert(name, Arc::new(group));
+            state.version.advance(0, self.clock.wall_ms());
+        }
+        self.save();
+    }
+
+    /// Forgets a group; whether it existed.
+    pub fn remove(&self, group: &str) -> bool {
+        {
+            let mut state = self.state.write();
+            if state.table.remove(group).is_none() {
+                return false;
+            }
+            state.version.advance(0, self.clock.wall_ms());
+        }
+        self.save();
+        true
+    }
+
+    /// Whether `group` may not read `topic`.
+    pub fn is_read_forbidden(&self, group: &str, topic: &str) -> bool {
+        // Bit 2 is PermName.INDEX_PERM_READ.
+        let state = self.state.read();
+        state.forbidden.get(group).and_then(|t| t.get(topic)).is_some_and(|bits| bits & (1 << 2) != 0)
+    }
+
+    /// The table as slaves and tools receive it.
+    pub fn wrapper(&self) -> SubscriptionGroupWrapper {
+        let state = self.state.read();
+        SubscriptionGroupWrapper {
+            subscription_group_table: state.table.iter().map(|(k, v)| (k.clone(), (**v).clone())).collect(),
+            forbidden_table: state.forbidden.clone(),
+            data_version: state.version.clone(),
+        }
+    }
+
+    /// Writes the file. A failure is logged: the table in memory stays right and the next change writes again.
+    pub fn save(&self) {
+        let _one_at_a_time = self.saving.lock();
+        let wrapper = self.wrapper();
+        if let Err(error) = blocking(|| persist::save(&self.path, &wrapper)) {
+            tracing::error!(file = %self.path.display(), %error, "consumer groups are not persisted");
+        }
+    }
+}

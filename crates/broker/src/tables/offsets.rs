@@ -1,0 +1,204 @@
+//! How far each group has consumed each queue, in `config/consumerOffset.json` (`ConsumerOffsetManager`).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use raptormq_base::clock::Clock;
+use raptormq_wire::body::DataVersion;
+use serde::{Deserialize, Serialize};
+
+use super::persist;
+
+/// Queue → offset, of one topic and group.
+type Queues = BTreeMap<i32, i64>;
+
+/// The file's content. `groupTopicMap` is derived, and written because Java 5.5.0 writes it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OffsetFile {
+    data_version: Option<DataVersion>,
+    group_topic_map: Option<BTreeMap<String, BTreeSet<String>>>,
+    offset_table: BTreeMap<String, Queues>,
+    pull_offset_table: Option<BTreeMap<String, Queues>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By `topic@group`.
+    committed: HashMap<String, Queues>,
+    /// Where the last pull of a group ended, by `topic@group`.
+    pulled: HashMap<String, Queues>,
+    version: DataVersion,
+    commits: i64,
+}
+
+/// All consumer offsets.
+pub struct OffsetTable {
+    clock: Arc<dyn Clock>,
+    path: PathBuf,
+    version_step: i64,
+    state: RwLock<State>,
+    saving: Mutex<()>,
+}
+
+fn key(topic: &str, group: &str) -> String {
+    format!("{topic}@{group}")
+}
+
+impl OffsetTable {
+    /// Loads the table. Its version moves once in `version_step` commits.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be read.
+    pub fn load(path: PathBuf, version_step: i64, clock: Arc<dyn Clock>) -> Result<Self, persist::LoadError> {
+        let mut state = State::default();
+        state.version.timestamp = clock.wall_ms();
+        if let Some(loaded) = persist::load::<OffsetFile>(&path)? {
+            state.committed = loaded.offset_table.into_iter().collect();
+            state.pulled = loaded.pull_offset_table.unwrap_or_default().into_iter().collect();
+            state.version = loaded.data_version.unwrap_or(state.version);
+        }
+        let version_step = version_step.max(1);
+        Ok(Self { clock, path, version_step, state: RwLock::new(state), saving: Mutex::new(()) })
+    }
+
+    /// The committed offset; `None` where the group has none for this queue.
+    pub fn get(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
+        self.state.read().committed.get(&key(topic, group))?.get(&queue_id).copied()
+    }
+
+    /// All committed offsets of a group and topic.
+    pub fn get_all(&self, group: &str, topic: &str) -> BTreeMap<i32, i64> {
+        self.state.read().committed.get(&key(topic, group)).cloned().unwrap_or_default()
+    }
+
+    /// Commits an offset. One below the present offset is taken too, as Java does: a consumer may go back.
+    pub fn commit(&self, group: &str, topic: &str, queue_id: i32, offset: i64) {
+        let mut state = self.state.write();
+        let old = state.committed.entry(key(topic, group)).or_default().insert(queue_id, offset);
+        if old.is_some_and(|old| offset < old) {
+            tracing::warn!(group, topic, queue_id, offset, old, "consumer offset moves back");
+        }
+        state.commits += 1;
+        if state.commits % self.version_step == 0 {
+            state.version.advance(0, self.clock.wall_ms());
+        }
+    }
+
+    /// Remembers where a pull ended.
+    pub fn pulled(&self, group: &str, topic: &str, queue_id: i32, offset: i64) {
+        let key = key(topic, group);
+        let mut state = self.state.write();
+        match state.pulled.get_mut(&key) {
+            Some(queues) => {
+                queues.insert(queue_id, offset);
+            }
+            None => {
+                state.pulled.insert(key, Queues::from([(queue_id, offset)]));
+            }
+        }
+    }
+
+    /// Where the last pull ended; -1 where there was none.
+    pub fn pull_offset(&self, group: &str, topic: &str, queue_id: i32) -> i64 {
+        let state = self.state.read();
+        state.pulled.get(&key(topic, group)).and_then(|q| q.get(&queue_id)).copied().unwrap_or(-1)
+    }
+
+    /// The topics for which `group` has committed offsets.
+    pub fn topics_of(&self, group: &str) -> BTreeSet<String> {
+        let state = self.state.read();
+        let names = state.committed.keys().filter_map(|k| k.split_once('@'));
+        names.filter(|(_, g)| *g == group).map(|(topic, _)| topic.to_owned()).collect()
+    }
+
+    /// The groups that have committed offsets for `topic`.
+    pub fn groups_of(&self, topic: &str) -> BTreeSet<String> {
+        let state = self.state.read();
+        let names = state.committed.keys().filter_map(|k| k.split_once('@'));
+        names.filter(|(t, _)| *t == topic).map(|(_, group)| group.to_owned()).collect()
+    }
+
+    /// Forgets all offsets of a topic, or of a group.
+    pub fn remove(&self, topic: Option<&str>, group: Option<&str>) {
+        let keep = |key: &String| {
+            let (t, g) = key.split_once('@').unwrap_or((key, ""));
+            !(topic.is_some_and(|topic| topic == t) || group.is_some_and(|group| group == g))
+        };
+        let mut state = self.state.write();
+        state.committed.retain(|key, _| keep(key));
+        state.pulled.retain(|key, _| keep(key));
+        state.version.advance(0, self.clock.wall_ms());
+    }
+
+    /// The file's content.
+    pub fn file(&self) -> OffsetFile {
+        let state = self.state.read();
+        let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (topic, group) in state.committed.keys().filter_map(|k| k.split_once('@')) {
+            groups.entry(group.to_owned()).or_default().insert(topic.to_owned());
+        }
+        let sorted =
+            |table: &HashMap<String, Queues>| table.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        OffsetFile {
+            data_version: Some(state.version.clone()),
+            group_topic_map: Some(groups),
+            offset_table: sorted(&state.committed),
+            pull_offset_table: Some(sorted(&state.pulled)),
+        }
+    }
+
+    /// Writes the file; blocks. A failure is logged, the next period writes again.
+    pub fn save(&self) {
+        let _one_at_a_time = self.saving.lock();
+        if let Err(error) = persist::save(&self.path, &self.file()) {
+            tracing::error!(file = %self.path.display(), %error, "consumer offsets are not persisted");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use raptormq_base::clock::ManualClock;
+
+    fn load(path: &std::path::Path) -> OffsetTable {
+        OffsetTable::load(path.to_owned(), 2, Arc::new(ManualClock::new(7))).unwrap()
+    }
+
+    #[test]
+    fn offsets_survive_a_restart_in_javas_text() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("consumerOffset.json");
+        let table = load(&path);
+        table.commit("G", "T", 0, 5);
+        table.commit("G", "T", 3, 10);
+        table.pulled("G", "T", 0, 6);
+        assert_eq!(
+            (table.get("G", "T", 3), table.get("G", "T", 1), table.get("G", "U", 0)),
+            (Some(10), None, None)
+        );
+        table.save();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text,
+            "{\n\t\"dataVersion\":{\n\t\t\"counter\":1,\n\t\t\"stateVersion\":0,\n\t\t\"timestamp\":7\n\t},\n\t\"groupTopicMap\":{\n\t\t\"G\":[\n\t\t\t\"T\"\n\t\t]\n\t},\n\t\"offsetTable\":{\n\t\t\"T@G\":{\n\t\t\t0:5,\n\t\t\t3:10\n\t\t}\n\t},\n\t\"pullOffsetTable\":{\n\t\t\"T@G\":{\n\t\t\t0:6\n\t\t}\n\t}\n}"
+        );
+        let again = load(&path);
+        assert_eq!(again.get_all("G", "T"), BTreeMap::from([(0, 5), (3, 10)]));
+        again.remove(Some("T"), None);
+        assert_eq!(again.get("G", "T", 0), None);
+    }
+
+    #[test]
+    fn the_text_of_4_9_brokers_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("consumerOffset.json");
+        std::fs::write(&path, "{\n\t\"offsetTable\":{\n\t\t\"T@G\":{0:5,3:10\n\t\t}\n\t}\n}").unwrap();
+        assert_eq!(load(&path).get("G", "T", 3), Some(10));
+        std::fs::write(&path, r#"{"offsetTable":{"T@G":{"0":5}}}"#).unwrap();
+        assert_eq!(load(&path).get("G", "T", 0), Some(5));
+    }
+}
