@@ -1,132 +1,570 @@
-//! The message store: commit log, consume queues, key index.
-#![allow(unused_variables, missing_docs)]
+//! The message store: commit log, consume queues, key index, on the files of Java's broker.
+//!
+//! What lies on disk below `storePathRootDir`: `lock`, `abort`, `checkpoint`, `commitlog/%020d`,
+//! `consumequeue/<topic>/<queueId>/%020d`, `index/<time>`. A Java broker of 4.9 or 5.x opens the same directory.
+//!
+//! An append runs to completion in the caller's thread: a short lock, one copy into the mapped file, then the queues
+//! and the index. Threads exist only for what may wait for the disk: allocating, flushing, deleting. The store knows
+//! no request codes, no headers and no sockets.
+
+#![deny(unsafe_code)]
+
+mod checkpoint;
 mod config;
+mod dispatch;
+mod fs;
+mod guard;
+mod index;
+mod log;
+mod queue;
+mod recover;
+mod retention;
+mod segment;
+mod state;
 mod types;
-pub use config::{FlushMode, StoreConfig};
-pub use types::{
-    AppendError, Appended, Arrival, Boundary, Filter, FlushOutcome, GetRequest, GetResult, GetStatus, OpenError,
-    QueryResult, StopError,
-};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use raptormq_base::clock::Clock;
-use raptormq_message::NewMessage;
+use raptormq_base::poison::Poison;
+use raptormq_base::watermark::Watermark;
+use raptormq_message::{NewMessage, Prepared, flags};
 
+pub use self::config::{FlushMode, StoreConfig};
+pub use self::types::{
+    AppendError, Appended, Arrival, Boundary, Filter, FlushOutcome, GetRequest, GetResult, GetStatus,
+    OpenError, QueryResult, StopError,
+};
+
+use self::checkpoint::Checkpoint;
+use self::dispatch::{Dispatcher, Sinks};
+use self::guard::{Abort, Lock};
+use self::index::Index;
+use self::log::appender::Appender;
+use self::queue::flush::QueueFlusher;
+use self::queue::one::{ConsumeQueue, Wait};
+use self::queue::table::{Queues, is_dir_name};
+use self::queue::unit::UNIT;
+use self::segment::alloc::Allocator;
+use self::segment::{Segment, Segments};
+use self::state::{Shared, Signal};
+
+/// An open store. Clones share it. When the last clone is dropped without [`Store::stop`], the store ends as after a
+/// crash: `abort` stays and the next start recovers.
+#[derive(Clone)]
+pub struct Store(Arc<Running>);
+
+struct Running {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// The answer to [`Store::get`].
 pub enum Get {
+    /// Here it is.
     Ready(GetResult),
+    /// It has to be read from disk: run this where blocking is allowed.
     Cold(ColdGet),
 }
-pub struct ColdGet(());
+
+/// A read that may wait for the disk.
+pub struct ColdGet {
+    store: Store,
+    topic: String,
+    request: GetRequest<'static>,
+}
+
 impl ColdGet {
-    /// Blocking.
+    /// Reads, blocking the thread.
     pub fn run(self) -> GetResult {
-        unreachable!()
+        self.store.get_blocking(&GetRequest { topic: &self.topic, ..self.request })
     }
 }
-#[derive(Clone)]
-pub struct Store(Arc<()>);
+
 impl Store {
+    /// Takes the `lock`, recovers what the last run left, writes `abort` and starts the threads. `arrivals` is called
+    /// by whoever dispatches, in log order, once for each message that becomes visible from now on; it must be quick
+    /// and must not call the store.
+    ///
+    /// # Errors
+    /// When another broker holds the directory, a file has not the configured size, or the file system fails.
+    /// Damaged content is not an error: the log ends where it begins.
     pub fn open(
         config: StoreConfig,
         clock: Arc<dyn Clock>,
         arrivals: impl Fn(&Arrival<'_>) + Send + Sync + 'static,
     ) -> Result<Store, OpenError> {
-        unreachable!()
+        let config = checked(config)?;
+        for dir in [&config.root, &config.commit_log_dir, &config.consume_queue_dir()] {
+            std::fs::create_dir_all(dir).map_err(fs::at(dir))?;
+        }
+        let lock = Lock::take(&config.root)?;
+        let abort = Abort::at(&config.root);
+        let last_exit_ok = !abort.exists();
+
+        let queues = Queues::new(config.consume_queue_dir(), config.consume_queue_file_size);
+        queues.load()?;
+        let path = config.root.join("checkpoint");
+        let checkpoint = Checkpoint::open(&path).map_err(fs::at(&path))?;
+        let index = if config.message_index_enable {
+            let index = Index::new(config.index_dir(), config.index_slots, config.index_items);
+            index.load(last_exit_ok, &checkpoint)?;
+            Some(index)
+        } else {
+            None
+        };
+        let sinks =
+            Sinks::new(queues, index, checkpoint, clock, config.delay_levels.clone(), Box::new(arrivals));
+        let mut dispatcher = Dispatcher::new(0);
+        let recovered = recover::recover(&config, &sinks, &mut dispatcher, last_exit_ok)?;
+        let (segments, last) = open_segments(&config, &recovered)?;
+        let end = recovered.end;
+
+        abort.create().map_err(fs::at(&config.root.join("abort")))?;
+        // A map that was made a moment ago has no writer yet.
+        let appender = Appender::new(last.clone(), end).expect("the last file's map has no writer yet");
+        let memory = total_memory() / 100 * config.access_message_in_memory_max_ratio;
+        let shared = Arc::new(Shared {
+            allocator: Allocator::new(config.commit_log_dir.clone(), config.commit_log_file_size, last, end),
+            segments,
+            appender: Mutex::new(appender),
+            sinks,
+            dispatcher: Mutex::new(dispatcher),
+            queue_flusher: Mutex::new(QueueFlusher::default()),
+            appended: AtomicU64::new(end),
+            appended_timestamp: AtomicI64::new(recovered.timestamp),
+            dispatched: AtomicU64::new(end),
+            flushed: Watermark::new(end),
+            flushed_timestamp: AtomicI64::new(recovered.timestamp),
+            flushing: Mutex::new(()),
+            flusher_idle: AtomicBool::new(false),
+            poison: Poison::default(),
+            disk_full: AtomicBool::new(false),
+            queues_full: Mutex::new(None),
+            manual_deletes: AtomicI64::new(0),
+            log_signal: Signal::default(),
+            queue_signal: Signal::default(),
+            retention_signal: Signal::default(),
+            abort,
+            lock: Mutex::new(Some(lock)),
+            memory,
+            config,
+        });
+        let mut running = Running { shared: shared.clone(), threads: Mutex::default() };
+        running.spawn("allocator", |shared| shared.allocator.run())?;
+        running.spawn("flusher", Shared::run_log_flusher)?;
+        running.spawn("queue-flush", Shared::run_queue_flusher)?;
+        running.spawn("retention", Shared::run_retention)?;
+        Ok(Store(Arc::new(running)))
     }
+
+    /// The configuration that is in force.
     pub fn config(&self) -> &StoreConfig {
-        unreachable!()
+        &self.0.shared.config
     }
+
+    /// Appends one message and makes it visible, as far as the flush mode allows at once.
+    ///
+    /// # Errors
+    /// The message is not in the log.
     pub fn append(&self, message: &NewMessage) -> Result<Appended, AppendError> {
-        unreachable!()
+        let shared = &*self.0.shared;
+        let prepared = shared.prepare(message)?;
+        let appended = shared.append(std::slice::from_ref(message), &[prepared], |appended| appended)?;
+        shared.after_append();
+        Ok(appended)
     }
+
+    /// Appends messages of one queue with consecutive positions, all or none, in one file of the log.
+    ///
+    /// # Errors
+    /// None of the messages is in the log.
     pub fn append_batch(&self, messages: &[NewMessage]) -> Result<Vec<Appended>, AppendError> {
-        unreachable!()
+        let shared = &*self.0.shared;
+        let first = messages.first().ok_or(AppendError::IllegalBatch("it has no message"))?;
+        if messages.iter().any(|it| it.topic != first.topic || it.queue_id != first.queue_id) {
+            return Err(AppendError::IllegalBatch("its messages have different queues"));
+        }
+        let dispatched = |it: &NewMessage| flags::is_dispatched(it.sys_flag);
+        if messages.iter().any(|it| dispatched(it) != dispatched(first)) {
+            return Err(AppendError::IllegalBatch("it mixes transactions"));
+        }
+        let prepared = messages.iter().map(|it| shared.prepare(it)).collect::<Result<Vec<_>, _>>()?;
+        let mut all = Vec::with_capacity(messages.len());
+        shared.append(messages, &prepared, |appended| all.push(appended))?;
+        shared.after_append();
+        Ok(all)
     }
+
+    /// Waits until everything below `next_offset` is on disk, if the store flushes synchronously and `wait` is set
+    /// (the message's `WAIT` property).
     pub async fn flushed(&self, next_offset: u64, wait: bool) -> FlushOutcome {
-        unreachable!()
+        let shared = &*self.0.shared;
+        let FlushMode::Sync { timeout_ms } = shared.config.flush else { return FlushOutcome::Done };
+        if !wait {
+            return FlushOutcome::Done;
+        }
+        match tokio::time::timeout(Duration::from_millis(timeout_ms), shared.flushed.wait(next_offset)).await
+        {
+            Ok(Ok(())) => FlushOutcome::Done,
+            Ok(Err(_)) => {
+                FlushOutcome::Failed(shared.poison.reason().unwrap_or("store is closed").to_owned())
+            }
+            Err(_) => FlushOutcome::Timeout,
+        }
     }
+
+    /// Messages of a queue, from memory where they are expected there.
     pub fn get(&self, request: &GetRequest<'_>) -> Get {
-        unreachable!()
+        match self.0.shared.get(request, Wait::No) {
+            Ok(result) => Get::Ready(result),
+            Err(_) => {
+                let owned = GetRequest { topic: "", filter: request.filter.clone(), ..*request };
+                Get::Cold(ColdGet { store: self.clone(), topic: request.topic.to_owned(), request: owned })
+            }
+        }
     }
-    /// Blocking variant of get (reads from disk where needed).
+
+    /// Messages of a queue, read from disk where needed.
     pub fn get_blocking(&self, request: &GetRequest<'_>) -> GetResult {
-        unreachable!()
+        match self.0.shared.get(request, Wait::Yes) {
+            Ok(result) => result,
+            Err(_) => unreachable!("a read that may wait does not refuse to"),
+        }
     }
+
+    /// Position of the first message (`getMinOffsetInQueue`); 0 without a queue.
     pub fn queue_min(&self, topic: &str, queue_id: i32) -> i64 {
-        unreachable!()
+        self.queue(topic, queue_id).map_or(0, |queue| queue.range().0)
     }
+
+    /// Position after the last visible message (`getMaxOffsetInQueue`); 0 without a queue.
     pub fn queue_max(&self, topic: &str, queue_id: i32) -> i64 {
-        unreachable!()
+        self.queue(topic, queue_id).map_or(0, |queue| queue.range().1)
     }
-    /// Next queue offset that an append gets (Java getMaxOffsetInQueue(committed=false)).
+
+    /// The position that the next append gets (`getMaxOffsetInQueue` not committed); 0 without a queue.
     pub fn queue_next(&self, topic: &str, queue_id: i32) -> i64 {
-        unreachable!()
+        self.queue(topic, queue_id).map_or(0, |queue| queue.next_offset.load(Ordering::SeqCst))
     }
+
+    fn queue(&self, topic: &str, queue_id: i32) -> Option<Arc<ConsumeQueue>> {
+        self.0.shared.sinks.queues.get(topic, queue_id)
+    }
+
+    /// The whole record that begins at `offset`; `None` when none begins there.
     pub fn record_at(&self, offset: u64) -> Option<Bytes> {
-        unreachable!()
+        self.0.shared.record_at(offset)
     }
-    /// -1 when there is none, as Java.
+
+    /// Store time of a message, ms; -1 when there is none (`getMessageStoreTimeStamp`).
     pub fn store_time(&self, topic: &str, queue_id: i32, queue_offset: i64) -> i64 {
-        unreachable!()
+        self.0.shared.queue_store_time(topic, queue_id, queue_offset)
     }
+
+    /// Store time of a queue's first message, ms; -1 when there is none (`getEarliestMessageTime`).
     pub fn earliest_time(&self, topic: &str, queue_id: i32) -> i64 {
-        unreachable!()
+        self.store_time(topic, queue_id, self.queue_min(topic, queue_id))
     }
-    /// Earliest message of the whole log (Java getEarliestMessageTime()).
+
+    /// Store time of the log's first message, ms; -1 when it is empty.
     pub fn earliest_log_time(&self) -> i64 {
-        unreachable!()
+        self.0.shared.earliest_log_time()
     }
+
+    /// Position in a queue by store time, kept inside its range; 0 without a queue (`getOffsetInQueueByTime`).
     pub fn offset_by_time(&self, topic: &str, queue_id: i32, timestamp: i64, boundary: Boundary) -> i64 {
-        unreachable!()
+        self.0.shared.offset_by_time(topic, queue_id, timestamp, boundary)
     }
+
+    /// Where in the log a message of a queue is (`getCommitLogOffsetInQueue`).
     pub fn physical_offset_of(&self, topic: &str, queue_id: i32, queue_offset: i64) -> Option<u64> {
-        unreachable!()
+        let unit = self.queue(topic, queue_id)?.unit(queue_offset)?;
+        u64::try_from(unit.log_offset).ok()
     }
+
+    /// Messages whose unique key or one of whose keys has the hash of `key`, stored between two times, ms
+    /// (`queryMessage`).
     pub fn query(&self, topic: &str, key: &str, max: usize, begin: i64, end: i64) -> QueryResult {
-        unreachable!()
+        self.0.shared.query(topic, key, max, begin, end)
     }
+
+    /// First byte of the log.
     pub fn commit_log_min(&self) -> u64 {
-        unreachable!()
+        self.0.shared.log_min()
     }
+
+    /// Byte after the last record.
     pub fn commit_log_max(&self) -> u64 {
-        unreachable!()
+        self.0.shared.log_max()
     }
+
+    /// Everything below is on disk.
     pub fn flushed_offset(&self) -> u64 {
-        unreachable!()
+        self.0.shared.flushed.get()
     }
+
+    /// Bytes of the log that consumers may see but that are not in the queues yet.
     pub fn dispatch_behind(&self) -> u64 {
-        unreachable!()
+        self.0.shared.confirmed().saturating_sub(self.0.shared.dispatched.load(Ordering::SeqCst))
     }
-    /// Used share of the commit log's disk, 0.0–1.0 (-1.0 unknown), as Java's commitLogDiskRatio.
+
+    /// Used share of the disk that holds the commit log, 0 to 1; -1 when unknown.
     pub fn commit_log_disk_ratio(&self) -> f64 {
-        unreachable!()
+        fs::disk_used(&self.config().commit_log_dir)
     }
+
+    /// Used share of the disk that holds the consume queues, 0 to 1; -1 when unknown.
     pub fn consume_queue_disk_ratio(&self) -> f64 {
-        unreachable!()
+        fs::disk_used(&self.config().consume_queue_dir())
     }
-    /// Frees the topic's queues; true when it had any.
+
+    /// Deletes the queues of a topic; its records stay in the log until their files expire. Returns whether there
+    /// were any. A later append begins at position 0 again.
     pub fn delete_topic(&self, topic: &str) -> bool {
-        unreachable!()
+        let shared = &*self.0.shared;
+        let mut flusher = shared.queue_flusher.lock();
+        let _no_append = shared.appender.lock();
+        // A record dispatched after the deletion would bring its queue back, at a position that no append continues.
+        if matches!(shared.config.flush, FlushMode::Sync { .. }) && shared.flush_log().is_err() {
+            return false;
+        }
+        let mut dispatcher = shared.dispatcher.lock();
+        if let Err(broken) = dispatcher.run(&shared.sinks, &shared.segments, shared.confirmed()) {
+            shared.fail(format!("dispatch stopped: {}", broken.0));
+        }
+        shared.dispatched.store(dispatcher.at, Ordering::SeqCst);
+        dispatcher.forget_queue();
+        flusher.forget(topic);
+        match shared.sinks.queues.remove(topic) {
+            None => false,
+            Some(Ok(())) => true,
+            Some(Err(error)) => {
+                tracing::error!(topic, %error, "files of a deleted topic cannot be deleted");
+                true
+            }
+        }
     }
-    /// Topics that have queues.
+
+    /// Topics that have queues, in no order.
     pub fn topics(&self) -> Vec<String> {
-        unreachable!()
+        self.0.shared.sinks.queues.topics()
     }
-    /// Queue ids of a topic, ascending.
+
+    /// Ids of a topic's queues, ascending.
     pub fn queues(&self, topic: &str) -> Vec<i32> {
-        unreachable!()
+        self.0.shared.sinks.queues.ids(topic)
     }
-    /// Deletes expired files in the next 20 retention runs whatever the hour (DELETE_EXPIRED_COMMITLOG).
+
+    /// Lets the next 20 runs of retention delete expired files whatever the hour (`executeDeleteFilesManually`).
     pub fn delete_expired_files(&self) {
-        unreachable!()
+        self.0.shared.manual_deletes.store(retention::MANUAL_RUNS, Ordering::SeqCst);
+        self.0.shared.retention_signal.kick();
     }
-    /// Why writes are refused, if they are.
+
+    /// Whether appends are accepted.
+    ///
+    /// # Errors
+    /// Why not: an earlier I/O error, or no space.
     pub fn writable(&self) -> Result<(), String> {
-        unreachable!()
+        let shared = &*self.0.shared;
+        if let Some(refusal) = shared.refusal() {
+            return Err(refusal.to_string());
+        }
+        match shared.queues_full.lock().clone().or_else(|| shared.allocator.failure()) {
+            Some(reason) => Err(reason),
+            None => Ok(()),
+        }
     }
+
+    /// Writes everything to disk and closes the store: appends are refused, log, queues and index are synced, the
+    /// checkpoint is written, `abort` is deleted, the lock is released. A second call does nothing.
+    ///
+    /// # Errors
+    /// When something could not be written, now or earlier. The store is closed, but `abort` stays.
     pub fn stop(&self) -> Result<(), StopError> {
-        unreachable!()
+        let shared = &*self.0.shared;
+        if std::mem::replace(&mut shared.appender.lock().closed, true) {
+            return Ok(());
+        }
+        let outcome = shared.finish();
+        self.0.end_threads();
+        shared.flushed.close();
+        drop(shared.lock.lock().take());
+        outcome.map_err(StopError::Unclean)
     }
+}
+
+impl Shared {
+    fn prepare(&self, message: &NewMessage) -> Result<Prepared, AppendError> {
+        let max = self.config.max_message_size;
+        if message.body.len() > max {
+            return Err(AppendError::MessageTooLarge { bytes: message.body.len(), max });
+        }
+        if message.topic.len() > 255 {
+            return Err(AppendError::TopicTooLong { bytes: message.topic.len() });
+        }
+        if !is_dir_name(&message.topic) {
+            return Err(AppendError::IllegalTopic(message.topic.to_string()));
+        }
+        let prepared = Prepared::new(message, self.config.append_prop_crc)?;
+        // `MessageExtEncoder` allows 64 KiB around the body.
+        let max = max.saturating_add(64 << 10);
+        if prepared.len() > max {
+            return Err(AppendError::MessageTooLarge { bytes: prepared.len(), max });
+        }
+        Ok(prepared)
+    }
+
+    /// Appends records of one queue. `each` gets the place of each record; the last answer is returned.
+    fn append<R>(
+        &self,
+        messages: &[NewMessage],
+        prepared: &[Prepared],
+        mut each: impl FnMut(Appended) -> R,
+    ) -> Result<R, AppendError> {
+        let first = &messages[0];
+        let in_queue = flags::is_dispatched(first.sys_flag);
+        let mut queue = self.sinks.queues.get_or_create(&first.topic, first.queue_id);
+        let mut appender = self.appender.lock();
+        if appender.closed {
+            return Err(AppendError::Closed);
+        }
+        if let Some(refusal) = self.refusal() {
+            return Err(refusal);
+        }
+        while queue.deleted.load(Ordering::Acquire) {
+            queue = self.sinks.queues.get_or_create(&first.topic, first.queue_id);
+        }
+        appender.reserve(prepared.iter().map(Prepared::len).sum(), &self.segments, &self.allocator)?;
+        let store_timestamp = self.sinks.clock.wall_ms();
+        let mut queue_offset = if in_queue { queue.next_offset.load(Ordering::Relaxed) } else { 0 };
+        let mut last = None;
+        for (message, prepared) in messages.iter().zip(prepared) {
+            let log_offset = appender.write(prepared, message, queue_offset, store_timestamp)?;
+            let len = prepared.len() as u32;
+            let next_offset = log_offset + u64::from(len);
+            last = Some(each(Appended { log_offset, next_offset, queue_offset, store_timestamp, len }));
+            queue_offset += i64::from(in_queue);
+        }
+        if in_queue {
+            queue.next_offset.store(queue_offset, Ordering::SeqCst);
+        }
+        let position = appender.position();
+        self.appended.store(position, Ordering::SeqCst);
+        self.appended_timestamp.store(store_timestamp, Ordering::SeqCst);
+        drop(appender);
+        self.allocator.advanced(position);
+        last.ok_or(AppendError::IllegalBatch("it has no message"))
+    }
+
+    #[inline]
+    fn after_append(&self) {
+        if matches!(self.config.flush, FlushMode::Sync { .. }) {
+            self.wake_flusher();
+        }
+        self.dispatch();
+    }
+
+    /// The last writes of a store that takes no more appends.
+    fn finish(&self) -> Result<(), String> {
+        self.flush_log()?;
+        self.dispatch();
+        // Another thread may be dispatching: wait for it, and see that nothing is left.
+        drop(self.dispatcher.lock());
+        self.dispatch();
+        self.flush_queues(true)?;
+        if let Some(index) = &self.sinks.index {
+            index.sync().map_err(|error| format!("the index cannot be written: {error}"))?;
+        }
+        if self.dispatched.load(Ordering::SeqCst) != self.appended.load(Ordering::SeqCst) {
+            return Err("not everything is dispatched".to_owned());
+        }
+        if let Some(reason) = self.poison.reason() {
+            return Err(reason.to_owned());
+        }
+        self.abort.remove().map_err(|error| format!("abort cannot be deleted: {error}"))
+    }
+}
+
+impl Running {
+    fn spawn(&mut self, name: &str, body: fn(&Shared)) -> Result<(), OpenError> {
+        let shared = self.shared.clone();
+        let thread = std::thread::Builder::new().name(format!("store-{name}")).spawn(move || body(&shared));
+        self.threads.lock().push(thread.map_err(fs::at(&self.shared.config.root))?);
+        Ok(())
+    }
+
+    fn end_threads(&self) {
+        self.shared.allocator.stop();
+        self.shared.log_signal.stop();
+        self.shared.queue_signal.stop();
+        self.shared.retention_signal.stop();
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            // A thread that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end_threads();
+    }
+}
+
+/// Refuses sizes with which no store can work, and rounds as Java does.
+fn checked(mut config: StoreConfig) -> Result<StoreConfig, OpenError> {
+    let refuse = |key, value, why| Err(OpenError::Config { key, value, why });
+    if !(1_024..=i32::MAX as u64).contains(&config.commit_log_file_size) {
+        return refuse("mappedFileSizeCommitLog", config.commit_log_file_size, "1024 to 2147483647 bytes");
+    }
+    if config.consume_queue_file_size == 0 || config.consume_queue_file_size > i32::MAX as u64 - UNIT {
+        return refuse(
+            "mappedFileSizeConsumeQueue",
+            config.consume_queue_file_size,
+            "20 to 2147483627 bytes",
+        );
+    }
+    config.consume_queue_file_size = config.consume_queue_file_size.div_ceil(UNIT) * UNIT;
+    if config.index_slots == 0 || config.index_slots > i32::MAX as u32 {
+        return refuse("maxHashSlotNum", config.index_slots.into(), "at least 1");
+    }
+    if config.index_items < 2 || config.index_items > i32::MAX as u32 {
+        return refuse("maxIndexNum", config.index_items.into(), "at least 2");
+    }
+    Ok(config)
+}
+
+/// Maps the files; the last one, made when there is none, is the one to append to.
+fn open_segments(
+    config: &StoreConfig,
+    recovered: &recover::Recovered,
+) -> Result<(Segments, Arc<Segment>), OpenError> {
+    let len = config.commit_log_file_size;
+    let mut list = Vec::with_capacity(recovered.files.len() + 1);
+    if let Some((last, full)) = recovered.files.split_last() {
+        for file in full {
+            list.push(Arc::new(Segment::open_full(&file.path, file.start, len).map_err(fs::at(&file.path))?));
+        }
+        let last =
+            Segment::open_last(&last.path, last.start, len, recovered.end).map_err(fs::at(&last.path))?;
+        list.push(Arc::new(last));
+    } else {
+        let dir = &config.commit_log_dir;
+        list.push(Arc::new(Segment::create(dir, recovered.end, len).map_err(fs::at(dir))?));
+    }
+    let last = list[list.len() - 1].clone();
+    Ok((Segments::new(list), last))
+}
+
+/// Memory of the machine, bytes.
+fn total_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit))
 }

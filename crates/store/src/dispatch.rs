@@ -1,0 +1,247 @@
+//! From the log to what is derived of it: queue unit, index keys, news of the arrival. One path for live appends and
+//! recovery.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use raptormq_base::clock::Clock;
+use raptormq_message::props::KEY_SEPARATOR;
+use raptormq_message::{Checks, Decoded, Record, decode, flags, tags_code};
+
+use crate::checkpoint::Checkpoint;
+use crate::index::{Index, IndexFile, topic_hash};
+use crate::queue::one::ConsumeQueue;
+use crate::queue::table::{Queues, is_dir_name};
+use crate::queue::unit::{UNIT, Unit};
+use crate::segment::{Segment, Segments};
+use crate::types::Arrival;
+
+/// Topic whose queue units carry the time of delivery instead of a tag (`TopicValidator.RMQ_SYS_SCHEDULE_TOPIC`).
+const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+
+type Announce = dyn Fn(&Arrival<'_>) + Send + Sync;
+
+/// Where records go.
+pub(crate) struct Sinks {
+    pub(crate) queues: Queues,
+    pub(crate) index: Option<Index>,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) clock: Arc<dyn Clock>,
+    delay_levels: Vec<i64>,
+    announce: Box<Announce>,
+    /// Queues with units that only memory holds.
+    dirty: Mutex<Vec<Arc<ConsumeQueue>>>,
+    /// Bytes of units added since the last [`Sinks::take_dirty`].
+    pending: AtomicU64,
+}
+
+impl Sinks {
+    pub(crate) fn new(
+        queues: Queues,
+        index: Option<Index>,
+        checkpoint: Checkpoint,
+        clock: Arc<dyn Clock>,
+        delay_levels: Vec<i64>,
+        announce: Box<Announce>,
+    ) -> Self {
+        let (dirty, pending) = (Mutex::default(), AtomicU64::new(0));
+        Self { queues, index, checkpoint, clock, delay_levels, announce, dirty, pending }
+    }
+
+    /// The queues that have something to write, each once.
+    pub(crate) fn take_dirty(&self) -> Vec<Arc<ConsumeQueue>> {
+        self.pending.store(0, Ordering::Relaxed);
+        let dirty = std::mem::take(&mut *self.dirty.lock());
+        for queue in &dirty {
+            // Before the write: what is added from now on announces itself again.
+            queue.queued.store(false, Ordering::SeqCst);
+        }
+        dirty
+    }
+
+    pub(crate) fn mark_dirty(&self, queue: &Arc<ConsumeQueue>) {
+        if !queue.queued.load(Ordering::SeqCst) && !queue.queued.swap(true, Ordering::SeqCst) {
+            self.dirty.lock().push(queue.clone());
+        }
+    }
+
+    /// Bytes of units that wait to be written.
+    pub(crate) fn pending(&self) -> u64 {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    /// What a unit carries for filters: the tag's hash, or the time of delivery (`computeDeliverTimestamp`).
+    fn tags_code(&self, record: &Record<'_>, tags: Option<&str>, delay: Option<&str>) -> i64 {
+        if record.topic == SCHEDULE_TOPIC
+            && let Some(level) = delay.and_then(|level| level.parse::<i32>().ok())
+            && let Ok(level) = usize::try_from(level)
+            && level > 0
+        {
+            let delay =
+                self.delay_levels.get(level.min(self.delay_levels.len()) - 1).copied().unwrap_or(1_000);
+            return record.store_timestamp.saturating_add(delay);
+        }
+        tags_code(tags)
+    }
+}
+
+/// The last record that went through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Last {
+    pub(crate) log_offset: u64,
+    pub(crate) store_timestamp: i64,
+}
+
+/// The position of the dispatch, and what it uses again and again.
+pub(crate) struct Dispatcher {
+    /// Log offset of the next record.
+    pub(crate) at: u64,
+    pub(crate) last: Option<Last>,
+    segment: Option<Arc<Segment>>,
+    queue: Option<Arc<ConsumeQueue>>,
+    index_file: Option<Arc<IndexFile>>,
+    index_failed: bool,
+}
+
+/// The log does not continue as it was written.
+#[derive(Debug)]
+pub(crate) struct Broken(pub(crate) String);
+
+impl Dispatcher {
+    pub(crate) fn new(at: u64) -> Self {
+        Self { at, last: None, segment: None, queue: None, index_file: None, index_failed: false }
+    }
+
+    /// Forgets the queue in hand, because its topic is being deleted.
+    pub(crate) fn forget_queue(&mut self) {
+        self.queue = None;
+    }
+
+    /// Dispatches everything below `limit`, which is the end of a record or the start of a file.
+    pub(crate) fn run(&mut self, sinks: &Sinks, segments: &Segments, limit: u64) -> Result<(), Broken> {
+        while self.at < limit {
+            let segment = match self.segment.take().filter(|it| it.start <= self.at && self.at < it.end()) {
+                Some(segment) => segment,
+                None => segments
+                    .at_or_after(self.at)
+                    .ok_or_else(|| Broken(format!("no file holds {}", self.at)))?,
+            };
+            if self.at < segment.start {
+                tracing::error!(
+                    at = self.at,
+                    start = segment.start,
+                    "log was deleted before it was dispatched"
+                );
+                self.at = segment.start;
+            }
+            match decode(segment.bytes_from(self.at), Checks::Sizes) {
+                Ok(Decoded::Blank) => self.at = segment.end(),
+                Ok(Decoded::Record(record)) => {
+                    self.put(sinks, &record, self.at, true).map_err(|error| Broken(error.to_string()))?;
+                    self.at += record.len as u64;
+                }
+                Err(error) => return Err(Broken(format!("no record at {}: {error}", self.at))),
+            }
+            self.segment = Some(segment);
+        }
+        Ok(())
+    }
+
+    /// Puts one record, which stands at `at`, where it belongs.
+    pub(crate) fn put(
+        &mut self,
+        sinks: &Sinks,
+        record: &Record<'_>,
+        at: u64,
+        announce: bool,
+    ) -> io::Result<()> {
+        let properties = record.store_properties();
+        if flags::is_dispatched(record.sys_flag) {
+            if is_dir_name(&record.topic) {
+                let tags_code = sinks.tags_code(record, properties.tags, properties.delay);
+                self.put_queue(sinks, record, at, tags_code, announce)?;
+            } else {
+                tracing::error!(topic = ?record.topic, at, "record's topic cannot be a queue, it is in no queue");
+            }
+        }
+        if let Some(index) = &sinks.index
+            && !self.index_failed
+            && flags::transaction_type(record.sys_flag) != flags::TRANSACTION_ROLLBACK
+            && let Err(error) =
+                self.put_index(sinks, index, record, at, properties.unique_key, properties.keys)
+        {
+            // As Java, which marks the index as failed and goes on: queries by key miss what follows.
+            tracing::error!(%error, "the key index cannot be written, new messages are not found by key");
+            self.index_failed = true;
+        }
+        self.last = Some(Last { log_offset: at, store_timestamp: record.store_timestamp });
+        Ok(())
+    }
+
+    fn put_queue(
+        &mut self,
+        sinks: &Sinks,
+        record: &Record<'_>,
+        at: u64,
+        tags_code: i64,
+        announce: bool,
+    ) -> io::Result<()> {
+        let queue = match self.queue.take() {
+            Some(queue) if queue.queue_id == record.queue_id && *queue.topic == *record.topic => queue,
+            _ => sinks.queues.get_or_create(&record.topic, record.queue_id),
+        };
+        let unit = Unit { log_offset: at as i64, size: record.len as i32, tags_code };
+        if queue.push(unit, record.queue_offset)? {
+            sinks.pending.fetch_add(UNIT, Ordering::Relaxed);
+            sinks.mark_dirty(&queue);
+            if announce {
+                (sinks.announce)(&Arrival {
+                    topic: &record.topic,
+                    queue_id: record.queue_id,
+                    queue_offset: record.queue_offset,
+                    tags_code,
+                    store_timestamp: record.store_timestamp,
+                    properties: &record.properties,
+                    log_offset: at,
+                });
+            }
+        }
+        self.queue = Some(queue);
+        Ok(())
+    }
+
+    /// One entry for the unique key and one for each word of the keys (`IndexService.buildIndex`).
+    fn put_index(
+        &mut self,
+        sinks: &Sinks,
+        index: &Index,
+        record: &Record<'_>,
+        at: u64,
+        unique_key: Option<&str>,
+        keys: Option<&str>,
+    ) -> io::Result<()> {
+        if unique_key.is_none() && keys.is_none() {
+            return Ok(());
+        }
+        let at = at as i64;
+        let end =
+            self.index_file.as_ref().map_or_else(|| index.end_log_offset(), |file| file.end_log_offset());
+        if at < end {
+            return Ok(());
+        }
+        let topic = topic_hash(&record.topic);
+        let words = keys.unwrap_or_default().split(KEY_SEPARATOR).filter(|key| !key.is_empty());
+        for key in unique_key.into_iter().chain(words) {
+            let hash = crate::index::key_hash(topic, key);
+            let put = self.index_file.as_ref().is_some_and(|file| file.put(hash, at, record.store_timestamp));
+            if !put {
+                let file = index.writable(sinks.clock.wall_ms(), &sinks.checkpoint)?;
+                file.put(hash, at, record.store_timestamp);
+                self.index_file = Some(file);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! `lock`, which keeps other brokers out, and `abort`, which tells the next start that this run did not end cleanly.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{FcntlArg, fcntl};
+
+use crate::fs::{at, sync_dir};
+use crate::types::OpenError;
+
+/// The held `lock` file; dropping it releases the lock.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Locks byte 0 as Java's `FileChannel.tryLock(0, 1, false)` does, but owned by this open file rather than by the
+    /// process, so that a second store of one process is refused as well. Both kinds exclude each other.
+    pub(crate) fn take(root: &Path) -> Result<Self, OpenError> {
+        let path = root.join("lock");
+        let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = open.map_err(at(&path))?;
+        let lock = nix::libc::flock {
+            l_type: nix::libc::F_WRLCK as _,
+            l_whence: nix::libc::SEEK_SET as _,
+            l_start: 0,
+            l_len: 1,
+            l_pid: 0,
+        };
+        match fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)) {
+            Ok(_) => {}
+            Err(nix::Error::EAGAIN | nix::Error::EACCES) => return Err(OpenError::Locked { path }),
+            Err(error) => return Err(at(&path)(error.into())),
+        }
+        file.write_all_at(b"lock", 0).and_then(|()| file.sync_all()).map_err(at(&path))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// The `abort` file.
+#[derive(Debug)]
+pub(crate) struct Abort {
+    path: PathBuf,
+}
+
+impl Abort {
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { path: root.join("abort") }
+    }
+
+    /// Whether the last run ended without deleting it.
+    pub(crate) fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// Writes the process id; the earlier content goes to `abort.bak`, as `MixAll.string2File` leaves it.
+    pub(crate) fn create(&self) -> io::Result<()> {
+        let before = fs::read(&self.path).unwrap_or_default();
+        fs::write(self.path.with_extension("bak"), before)?;
+        let file = File::create(&self.path)?;
+        file.write_all_at(std::process::id().to_string().as_bytes(), 0)?;
+        file.sync_all()?;
+        self.sync_dir()
+    }
+
+    /// Everything is on disk.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        fs::remove_file(&self.path)?;
+        self.sync_dir()
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.path.parent().map_or(Ok(()), sync_dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_store_at_a_time_and_the_words_of_java() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        assert_eq!(fs::read(dir.path().join("lock")).unwrap(), b"lock");
+        let refused = Lock::take(dir.path()).unwrap_err();
+        assert!(refused.to_string().starts_with("Lock failed,MQ already started"), "{refused}");
+        drop(lock);
+        Lock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn abort_keeps_the_previous_process_id() {
+        let dir = tempfile::tempdir().unwrap();
+        let abort = Abort::at(dir.path());
+        assert!(!abort.exists());
+        abort.create().unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("abort")).unwrap(), std::process::id().to_string());
+        assert_eq!(fs::read(dir.path().join("abort.bak")).unwrap(), b"");
+        fs::write(dir.path().join("abort"), "77").unwrap();
+        abort.create().unwrap();
+        assert_eq!(fs::read(dir.path().join("abort.bak")).unwrap(), b"77");
+        abort.remove().unwrap();
+        assert!(!abort.exists());
+    }
+}

@@ -1,0 +1,228 @@
+//! Finding the log's end at start, and giving the queues what they lack (`CommitLog.recoverNormally`,
+//! `recoverAbnormally` of 5.5.0).
+//!
+//! The walk begins at the newest file whose first record is vouched for — by the queues after a clean stop, by the
+//! checkpoint after a crash — and ends at the first thing that is not a record. Everything after that end is removed:
+//! later files are deleted, the rest of the file is zeroed and synced before anything is appended, so that no old
+//! record can reappear behind a new one.
+//!
+//! After a clean stop 5.5.0 looks at no more than ten files (`commitLogRecoverMaxNum`); we go on to the first one, as
+//! 4.9.7 and 5.3.3 do: lost queues are rebuilt in full.
+
+use std::fs::File;
+
+use raptormq_message::layout::BLANK_LEN;
+use raptormq_message::{Checks, DecodeError, Decoded, decode};
+
+use crate::checkpoint::Fields;
+use crate::config::StoreConfig;
+use crate::dispatch::{Dispatcher, Last, Sinks};
+use crate::fs::{self, Named};
+use crate::queue::flush::QueueFlusher;
+use crate::segment::map::Map;
+use crate::types::OpenError;
+
+/// Units that may wait in memory while the log is walked, bytes.
+const PENDING_MAX: u64 = 16 << 20;
+
+/// What recovery found.
+pub(crate) struct Recovered {
+    /// The files that stay, in order.
+    pub(crate) files: Vec<Named>,
+    /// Log offset after the last record.
+    pub(crate) end: u64,
+    /// Store time of the last record walked.
+    pub(crate) timestamp: i64,
+}
+
+/// Why the walk ended.
+enum Stop {
+    /// At something that is not a record.
+    NoRecord(DecodeError),
+    /// At a blank record with no file after it.
+    Blank,
+}
+
+/// Recovers the log below `config.commit_log_dir`. `last_exit_ok` says whether `abort` was absent. `dispatcher` is
+/// left at the log's end.
+pub(crate) fn recover(
+    config: &StoreConfig,
+    sinks: &Sinks,
+    dispatcher: &mut Dispatcher,
+    last_exit_ok: bool,
+) -> Result<Recovered, OpenError> {
+    let len = config.commit_log_file_size;
+    let mut files = fs::queue_files(&config.commit_log_dir, len)?;
+    if files.is_empty() {
+        tracing::warn!("there is no commit log: consume queues are deleted");
+        sinks.queues.clear().map_err(fs::at(&config.consume_queue_dir()))?;
+        return Ok(Recovered { files, end: 0, timestamp: 0 });
+    }
+    let checks = match (config.check_crc_on_recover, config.force_verify_prop_crc) {
+        (false, _) => Checks::Sizes,
+        (true, false) => Checks::BodyCrc,
+        (true, true) => Checks::PropertyCrc,
+    };
+    let vouched = Vouched {
+        last_exit_ok,
+        fields: sinks.checkpoint.get(),
+        queues_end: sinks.queues.max_log_end(),
+        index_safe: config.message_index_enable && config.message_index_safe,
+    };
+    let mut index = files.len() - 1;
+    while index > 0 && !vouched.covers(&files[index], len, checks)? {
+        index -= 1;
+    }
+    tracing::info!(last_exit_ok, file = %files[index].path.display(), "recovering the commit log from here");
+
+    let first = files[index].start;
+    // After a clean stop only what no queue has yet; after a crash everything, queues and index know what they have.
+    // Java skips the record that begins exactly where the queues end; it is the first one that they lack.
+    let dispatch_from = if last_exit_ok { u64::try_from(vouched.queues_end).unwrap_or(0) } else { 0 };
+    let mut last: Option<Last> = None;
+    let mut flusher = QueueFlusher::default();
+    let (end, stop) = loop {
+        let file = &files[index];
+        let handle = File::open(&file.path).map_err(fs::at(&file.path))?;
+        let map = Map::read_only(&handle, len as usize).map_err(fs::at(&file.path))?;
+        let mut at = 0;
+        let stop = loop {
+            let record = match decode(&map.bytes()[at..], checks) {
+                Ok(Decoded::Record(record)) => record,
+                Ok(Decoded::Blank) => break Stop::Blank,
+                Err(error) => break Stop::NoRecord(error),
+            };
+            let log_offset = file.start + at as u64;
+            if log_offset >= dispatch_from {
+                dispatcher.put(sinks, &record, log_offset, false).map_err(fs::at(&config.root))?;
+            }
+            last = Some(Last { log_offset, store_timestamp: record.store_timestamp });
+            at += record.len;
+            if sinks.pending() > PENDING_MAX {
+                flusher.pass(sinks, u64::MAX / 4096).map_err(fs::at(&config.consume_queue_dir()))?;
+            }
+        };
+        let end = file.start + at as u64;
+        if matches!(stop, Stop::NoRecord(_)) || index + 1 == files.len() {
+            break (end, stop);
+        }
+        index += 1;
+    };
+
+    let later = files.split_off(index + 1);
+    cut(&files[index], end, &stop, &later, len, config)?;
+    // What was walked may be in the page cache only; from here on it counts as flushed.
+    for file in files.iter().filter(|file| file.start >= first) {
+        File::open(&file.path).and_then(|file| file.sync_data()).map_err(fs::at(&file.path))?;
+    }
+
+    for queue in sinks.queues.all() {
+        queue.truncate(end as i64)?;
+        queue.correct_min(files[0].start as i64);
+        let (_, max) = queue.range();
+        queue.next_offset.store(max, std::sync::atomic::Ordering::Relaxed);
+    }
+    flusher.pass(sinks, 0).map_err(fs::at(&config.consume_queue_dir()))?;
+    settle_checkpoint(sinks, first, last, end, dispatcher.last)
+        .map_err(fs::at(&config.root.join("checkpoint")))?;
+    dispatcher.at = end;
+    let timestamp = last.map_or(0, |last| last.store_timestamp);
+    tracing::info!(end, min = files[0].start, "commit log recovered");
+    Ok(Recovered { files, end, timestamp })
+}
+
+/// Who says that everything before a file is in order.
+struct Vouched {
+    last_exit_ok: bool,
+    fields: Fields,
+    queues_end: i64,
+    index_safe: bool,
+}
+
+impl Vouched {
+    /// Whether the walk may begin with `file` (`isMappedFileMatchedRecover`).
+    fn covers(&self, file: &Named, len: u64, checks: Checks) -> Result<bool, OpenError> {
+        let handle = File::open(&file.path).map_err(fs::at(&file.path))?;
+        let map = Map::read_only(&handle, len as usize).map_err(fs::at(&file.path))?;
+        let Ok(Decoded::Record(record)) = decode(map.bytes(), checks) else { return Ok(false) };
+        if record.store_timestamp == 0
+            || (self.index_safe && record.store_timestamp > self.fields.index_msg_timestamp)
+        {
+            return Ok(false);
+        }
+        let start = file.start as i64;
+        Ok(if self.last_exit_ok {
+            start <= self.queues_end
+        } else if self.fields.logics_physical_offset > 0 {
+            start <= self.fields.logics_physical_offset
+        } else {
+            record.store_timestamp <= self.fields.logics_msg_timestamp
+        })
+    }
+}
+
+/// Removes what follows the log's end: `file` holds it, `later` come after it.
+fn cut(
+    file: &Named,
+    end: u64,
+    stop: &Stop,
+    later: &[Named],
+    len: u64,
+    config: &StoreConfig,
+) -> Result<(), OpenError> {
+    let mut lost = 0;
+    let handle = File::options().read(true).write(true).open(&file.path).map_err(fs::at(&file.path))?;
+    let from = end - file.start;
+    if let Some(data) = fs::last_data(&handle, from, len).map_err(fs::at(&file.path))? {
+        if !(matches!(stop, Stop::Blank) && data <= from + BLANK_LEN as u64) {
+            lost += data - from;
+        }
+        fs::zero(&handle, from, len).map_err(fs::at(&file.path))?;
+        handle.sync_data().map_err(fs::at(&file.path))?;
+    }
+    for file in later {
+        let handle = File::open(&file.path).map_err(fs::at(&file.path))?;
+        lost += fs::last_data(&handle, 0, len).map_err(fs::at(&file.path))?.unwrap_or(0);
+        std::fs::remove_file(&file.path).map_err(fs::at(&file.path))?;
+    }
+    if !later.is_empty() {
+        fs::sync_dir(&config.commit_log_dir).map_err(fs::at(&config.commit_log_dir))?;
+    }
+    if lost > 0 {
+        let why = match stop {
+            Stop::NoRecord(error) => error.to_string(),
+            Stop::Blank => "blank record in the last file".to_owned(),
+        };
+        tracing::error!(
+            offset = end,
+            bytes = lost,
+            files = later.len(),
+            why,
+            "cut what follows the commit log's end"
+        );
+    }
+    Ok(())
+}
+
+/// Lowers what the checkpoint says to what is there, and lets it vouch for what was dispatched just now.
+fn settle_checkpoint(
+    sinks: &Sinks,
+    first: u64,
+    last: Option<Last>,
+    end: u64,
+    dispatched: Option<Last>,
+) -> std::io::Result<()> {
+    let before = sinks.checkpoint.get();
+    let mut fields = before;
+    fields.confirm_phy_offset = last.map_or(first, |last| last.log_offset) as i64;
+    if let Some(last) = dispatched {
+        fields.logics_msg_timestamp = last.store_timestamp;
+        fields.logics_physical_offset = last.log_offset as i64;
+        fields.physic_msg_timestamp = last.store_timestamp;
+    } else if fields.logics_physical_offset >= end as i64 {
+        fields.logics_physical_offset = last.map_or(0, |last| last.log_offset) as i64;
+        fields.logics_msg_timestamp =
+            fields.logics_msg_timestamp.min(last.map_or(0, |last| last.store_timestamp));
+    }
+    if fields == before { Ok(()) } else { sinks.checkpoint.update(|it| *it = fields) }
+}

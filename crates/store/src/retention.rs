@@ -1,0 +1,134 @@
+//! What is deleted, and when writes stop for want of space (`CleanCommitLogService`, `CleanConsumeQueueService`).
+//!
+//! Commit log files go by the time of their last change, oldest first, never the last one; queue and index files
+//! follow the log's new start.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, UNIX_EPOCH};
+
+use chrono::Timelike;
+
+use crate::fs::disk_used;
+use crate::state::Shared;
+
+/// Runs that a manual deletion lasts (`MAX_MANUAL_DELETE_FILE_TIMES`).
+pub(crate) const MANUAL_RUNS: i64 = 20;
+
+/// How full the disks are, as rules see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Space {
+    Enough,
+    /// Above `diskMaxUsedSpaceRatio`: expired files go at any hour.
+    Short,
+    /// Above `diskSpaceCleanForciblyRatio`: files go whatever their age.
+    Forcibly,
+    /// Above `diskSpaceWarningLevelRatio`: writes are refused as well.
+    Full,
+}
+
+impl Shared {
+    fn space(&self, used: f64) -> Space {
+        let ratio = |percent: u64| percent as f64 / 100.0;
+        if used > ratio(self.config.disk_space_warning_level_ratio).clamp(0.35, 0.90) {
+            Space::Full
+        } else if used > ratio(self.config.disk_space_clean_forcibly_ratio).clamp(0.30, 0.85) {
+            Space::Forcibly
+        } else if used < 0.0 || used > ratio(self.config.disk_max_used_space_ratio) {
+            Space::Short
+        } else {
+            Space::Enough
+        }
+    }
+
+    /// One run, with the disks used to the given shares.
+    pub(crate) fn retain(&self, log_used: f64, queues_used: f64) -> io::Result<()> {
+        let (log, queues) = (self.space(log_used), self.space(queues_used));
+        let full = log == Space::Full || queues == Space::Full;
+        if self.disk_full.swap(full, Ordering::SeqCst) != full {
+            if full {
+                tracing::error!(log_used, queues_used, "disk is full: writes are refused");
+            } else {
+                tracing::info!(log_used, queues_used, "disk has space again: writes are accepted");
+            }
+        }
+        let manual = self.manual_deletes.load(Ordering::SeqCst) > 0;
+        if manual {
+            self.manual_deletes.fetch_sub(1, Ordering::SeqCst);
+        }
+        let short = log != Space::Enough || queues != Space::Enough;
+        if !(short || manual || self.is_time_to_delete()) {
+            return Ok(());
+        }
+        let forced = [log, queues].iter().any(|space| matches!(space, Space::Forcibly | Space::Full));
+        let deleted = self.delete_log_files(forced && self.config.clean_file_forcibly_enable)?;
+        if deleted > 0 {
+            self.follow_log()?;
+        } else if short {
+            tracing::warn!(log_used, queues_used, "disk space will be full soon, but no file can be deleted");
+        }
+        Ok(())
+    }
+
+    /// Whether the local hour is one of `deleteWhen` (`UtilAll.isItTimeToDo`).
+    fn is_time_to_delete(&self) -> bool {
+        let now = chrono::DateTime::from_timestamp_millis(self.sinks.clock.wall_ms()).unwrap_or_default();
+        let hour = now.with_timezone(&chrono::Local).hour();
+        self.config.delete_when.split(';').any(|when| when.trim().parse() == Ok(hour))
+    }
+
+    fn delete_log_files(&self, whatever_age: bool) -> io::Result<usize> {
+        let reserved_ms =
+            i64::try_from(self.config.file_reserved_hours).unwrap_or(i64::MAX).saturating_mul(3_600_000);
+        let mut deleted = 0;
+        while deleted < self.config.delete_file_batch_max {
+            let Some(first) = self.segments.first() else { break };
+            // Never what is not dispatched yet: queues would miss it.
+            if first.end() > self.dispatched.load(Ordering::SeqCst) {
+                break;
+            }
+            let changed = first.path.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let changed_ms = i64::try_from(changed.as_millis()).unwrap_or(i64::MAX);
+            if !whatever_age && self.sinks.clock.wall_ms() < changed_ms.saturating_add(reserved_ms) {
+                break;
+            }
+            let Some(segment) = self.segments.pop_front() else { break };
+            tracing::info!(file = %segment.path.display(), whatever_age, "deleting a commit log file");
+            std::fs::remove_file(&segment.path)?;
+            deleted += 1;
+            let pause = Duration::from_millis(self.config.delete_commit_log_files_interval_ms);
+            if deleted < self.config.delete_file_batch_max && !self.retention_signal.pause(pause) {
+                break;
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Queues and index drop what points below the log's start.
+    pub(crate) fn follow_log(&self) -> io::Result<()> {
+        let log_min = self.log_min() as i64;
+        let _flusher = self.queue_flusher.lock();
+        for queue in self.sinks.queues.all() {
+            queue.delete_expired(log_min)?;
+            queue.correct_min(log_min);
+        }
+        if let Some(index) = &self.sinks.index {
+            index.delete_expired(log_min)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn run_retention(&self) {
+        let interval = Duration::from_millis(self.config.clean_resource_interval_ms.max(1));
+        // As in Java the first run is a minute after the start.
+        let mut wait = interval.max(Duration::from_secs(60));
+        while self.retention_signal.wait(wait) {
+            wait = interval;
+            let (log, queues) =
+                (disk_used(&self.config.commit_log_dir), disk_used(&self.config.consume_queue_dir()));
+            if let Err(error) = self.retain(log, queues) {
+                tracing::error!(%error, "expired files cannot be deleted");
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The commit log's files: `commitlog/%020d`, each of exactly the configured size.
+
+pub(crate) mod alloc;
+pub(crate) mod map;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use self::map::Map;
+use crate::fs;
+
+/// One commit log file.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    /// Log offset of its first byte.
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+    pub(crate) path: PathBuf,
+    pub(crate) file: File,
+    pub(crate) map: Arc<Map>,
+}
+
+impl Segment {
+    /// Creates the file that begins at `start`, with all its blocks.
+    pub(crate) fn create(dir: &Path, start: u64, len: u64) -> io::Result<Self> {
+        let path = dir.join(raptormq_message::file_name(start));
+        let file = fs::create_allocated(&path, len)?;
+        fs::sync_dir(dir)?;
+        let map = Map::writable(&file, len as usize, 0)?;
+        Ok(Self { start, len, path, file, map })
+    }
+
+    /// Opens a full file.
+    pub(crate) fn open_full(path: &Path, start: u64, len: u64) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let map = Map::read_only(&file, len as usize)?;
+        Ok(Self { start, len, path: path.to_owned(), file, map })
+    }
+
+    /// Opens the file that is appended to, which holds the log up to `end`; the rest of it must be zero.
+    pub(crate) fn open_last(path: &Path, start: u64, len: u64, end: u64) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        fs::allocate(&file, end - start, len)?;
+        let map = Map::writable(&file, len as usize, (end - start) as usize)?;
+        Ok(Self { start, len, path: path.to_owned(), file, map })
+    }
+
+    /// Log offset after its last byte.
+    pub(crate) fn end(&self) -> u64 {
+        self.start + self.len
+    }
+
+    /// Published bytes from `offset` on; empty when there is none.
+    pub(crate) fn bytes_from(&self, offset: u64) -> &[u8] {
+        let at = offset.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| self.map.bytes().get(at..)).unwrap_or_default()
+    }
+
+    /// Published bytes as they lie in the map.
+    pub(crate) fn slice(&self, offset: u64, len: usize) -> Option<Bytes> {
+        let at = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.map.slice(at..at.checked_add(len)?)
+    }
+
+    /// Published bytes read from disk, for parts of the log that are not expected in memory.
+    pub(crate) fn read(&self, offset: u64, len: usize) -> Option<Bytes> {
+        let at = offset.checked_sub(self.start)?;
+        if at.checked_add(len as u64)? > self.map.published() as u64 {
+            return None;
+        }
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, at).ok()?;
+        Some(bytes.into())
+    }
+}
+
+/// All files of the commit log in order.
+#[derive(Debug, Default)]
+pub(crate) struct Segments {
+    list: RwLock<Vec<Arc<Segment>>>,
+}
+
+impl Segments {
+    pub(crate) fn new(list: Vec<Arc<Segment>>) -> Self {
+        Self { list: RwLock::new(list) }
+    }
+
+    pub(crate) fn push(&self, segment: Arc<Segment>) {
+        self.list.write().push(segment);
+    }
+
+    /// The file that holds `offset`.
+    pub(crate) fn find(&self, offset: u64) -> Option<Arc<Segment>> {
+        let list = self.list.read();
+        let after = list.partition_point(|segment| segment.start <= offset);
+        let segment = list.get(after.checked_sub(1)?)?;
+        (offset < segment.end()).then(|| segment.clone())
+    }
+
+    /// The first file that ends after `offset`.
+    pub(crate) fn at_or_after(&self, offset: u64) -> Option<Arc<Segment>> {
+        let list = self.list.read();
+        list.get(list.partition_point(|segment| segment.end() <= offset)).cloned()
+    }
+
+    pub(crate) fn first(&self) -> Option<Arc<Segment>> {
+        self.list.read().first().cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Segment>> {
+        self.list.read().clone()
+    }
+
+    /// Takes the first file out of the log, unless it is the last one.
+    pub(crate) fn pop_front(&self) -> Option<Arc<Segment>> {
+        let mut list = self.list.write();
+        (list.len() > 1).then(|| list.remove(0))
+    }
+}
