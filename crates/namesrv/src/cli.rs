@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use raptormq_base::clock::SystemClock;
 use raptormq_runtime::{
-    NO_HOME_TEXT, detect_host, exit, init_logging, parse_args, print_config, stop_signal,
+    NO_HOME_TEXT, detect_host, exit, init_logging, parse_args, print_config, refuse_enforced_tls, stop_signal,
 };
 
 use crate::{Namesrv, SECTIONS, load};
@@ -34,6 +34,10 @@ pub fn main(args: impl IntoIterator<Item = String>) -> i32 {
     if config.get("NamesrvConfig", "rocketmqHome").is_none() {
         println!("{NO_HOME_TEXT}");
         return exit::NO_HOME;
+    }
+    if let Err(text) = refuse_enforced_tls() {
+        tracing::error!("{text}");
+        return exit::NOT_INITIALIZED;
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

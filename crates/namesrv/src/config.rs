@@ -93,17 +93,11 @@ impl Settings {
 pub fn load(host: &Host, file: Option<&Path>, strict: bool) -> Result<Config, ConfError> {
     // rocketmqHome matters to the start only.
     let honoured = [Settings::KEYS, ServerSettings::KEYS, ClientSettings::KEYS, &["rocketmqHome"]];
-    let mut config = load_config(SECTIONS, host, file, &honoured, strict)?;
-    let names_port = match file {
-        Some(file) => {
-            let bytes = std::fs::read(file).map_err(|e| ConfError::Read(file.to_owned(), e))?;
-            config.set_in("NamesrvConfig", "configStorePath", file.display().to_string());
-            properties::parse(&bytes).iter().any(|entry| entry.key == "listenPort")
-        }
-        None => false,
-    };
-    if !names_port {
-        config.set_in("NettyServerConfig", "listenPort", DEFAULT_PORT);
+    let mut config = Config::new(SECTIONS, host);
+    config.set_in("NettyServerConfig", "listenPort", DEFAULT_PORT);
+    load_config(&mut config, file, &honoured, strict)?;
+    if let Some(file) = file {
+        config.set_in("NamesrvConfig", "configStorePath", file.display().to_string());
     }
     Ok(config)
 }
@@ -160,13 +154,15 @@ impl LiveConfig {
 /// What Java's `Configuration` holds of a name server: its own keys, the listener's, and unknown ones of the file, but
 /// not the outbound side's.
 fn lines(config: &Config, value_text: impl Fn(&str) -> String) -> String {
-    let shown = |key: &str| {
-        SECTIONS[..2].iter().any(|section| config.get(section, key).is_some())
-            || config.get(SECTIONS[2], key).is_none()
-    };
-    let all = config.all();
-    let shown = all.into_iter().filter(|(key, _)| shown(key));
-    shown.map(|(key, value)| format!("{key}={}\n", value_text(value))).collect()
+    let own = |key: &str| SECTIONS[..2].iter().find_map(|section| config.get(section, key));
+    let mut text = String::new();
+    for (key, value) in config.all() {
+        let foreign = config.get(SECTIONS[2], key).is_some();
+        if let Some(value) = own(key).or((!foreign).then_some(value)) {
+            text.push_str(&format!("{key}={}\n", value_text(value)));
+        }
+    }
+    text
 }
 
 #[cfg(test)]

@@ -307,7 +307,8 @@ impl Registry {
         (departures, effects)
     }
 
-    /// The brokers whose connection has ended.
+    /// The brokers whose connection has ended. Java finds only the first of several that share a connection, as those
+    /// of a broker container do, and leaves the others to their time limit.
     pub fn disconnected(&self, connection: u64) -> Vec<Departure> {
         self.live
             .iter()

@@ -18,7 +18,7 @@ pub fn encode(route: TopicRouteData, client_version: i32, standard_json: bool, e
         return json::to_string(&in_zone(route, zone));
     }
     if standard_json || client_version >= V4_9_4 {
-        json::to_browser_compatible(&route)
+        json::to_standard_string(&route)
     } else {
         json::to_string(&route)
     }

@@ -14,7 +14,7 @@ mod write;
 mod tests;
 
 pub use read::{JsonError, from_slice, from_str};
-pub use write::{to_browser_compatible, to_string, to_vec};
+pub use write::{to_standard_string, to_string, to_vec};
 
 /// An enumeration of Java's, written by its constant name.
 pub trait JavaEnum: Sized + Copy + 'static {

@@ -142,7 +142,10 @@ pub fn query_data_version(service: &Service, request: &Request) -> Answer {
 pub fn member_group(service: &Service, request: &Request) -> Answer {
     let header: GetBrokerMemberGroupRequestHeader = request.header()?;
     let group = service.registry.read().member_group(&header.cluster_name, &header.broker_name);
-    ok_with(json::to_vec(&GetBrokerMemberGroupResponseBody { broker_member_group: Some(group) }))
+    let body = json::to_vec(&GetBrokerMemberGroupResponseBody { broker_member_group: Some(group) });
+    // Java forgets to clear the remark that its responses start with.
+    let remark = Some("not set any response code".to_owned());
+    Ok(RemotingCommand::response(ResponseCode::SUCCESS, remark).with_body(body))
 }
 
 /// GET_BROKER_CLUSTER_INFO: all brokers.

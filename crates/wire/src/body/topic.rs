@@ -89,9 +89,9 @@ pub struct CreateTopicListRequestBody {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TopicList {
-    /// The broker's address, `IP:port`.
-    pub broker_addr: String,
-    /// Topics joined by semicolons.
+    /// Any broker's address, for lists of system topics.
+    pub broker_addr: Option<String>,
+    /// The topics.
     pub topic_list: BTreeSet<String>,
 }
 

@@ -19,16 +19,16 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     to_string(value).into_bytes()
 }
 
-/// Standard JSON: every key in quotes, and every character above U+007E as an escape. This is what route clients
-/// that ask for standard JSON get.
-pub fn to_browser_compatible<T: Serialize + ?Sized>(value: &T) -> String {
-    write(value, Style::BrowserCompatible)
+/// Standard JSON: integer keys in quotes. This is what route clients get that ask for standard JSON, or that are new
+/// enough. Characters are written as they are; Java before 5.4 escapes those outside ASCII here, 5.5.0 no longer does.
+pub fn to_standard_string<T: Serialize + ?Sized>(value: &T) -> String {
+    write(value, Style::Standard)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Style {
     Java,
-    BrowserCompatible,
+    Standard,
 }
 
 fn write<T: Serialize + ?Sized>(value: &T, style: Style) -> String {
@@ -51,12 +51,6 @@ impl Writer {
                 '"' | '\\' | '\0'..='\u{1f}' => {
                     let (escape, len) = text::escape(character as u8);
                     self.out.extend(escape[..len].iter().map(|byte| char::from(*byte)));
-                }
-                '\u{7f}'.. if self.style == Style::BrowserCompatible => {
-                    let mut units = [0u16; 2];
-                    for unit in character.encode_utf16(&mut units) {
-                        let _ = write!(self.out, "\\u{unit:04x}");
-                    }
                 }
                 plain => self.out.push(plain),
             }
@@ -294,7 +288,7 @@ impl SerializeMap for Map<'_> {
         let text_at = self.writer.out.len();
         key.serialize(&mut *self.writer)?;
         let bare_number = matches!(self.writer.out.as_bytes().get(text_at), Some(b'-' | b'0'..=b'9'));
-        if bare_number && self.writer.style == Style::BrowserCompatible {
+        if bare_number && self.writer.style == Style::Standard {
             self.writer.out.insert(text_at, '"');
             self.writer.out.push('"');
         }
