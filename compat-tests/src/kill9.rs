@@ -63,7 +63,7 @@ pub fn run(setup: &Setup, options: &Options) -> Result<bool> {
     let dir = setup.run_dir(&format!("kill9-{}-{word}", options.server))?;
     // Small files, so that the kills also meet rolls and the recovery several files.
     let conf = format!(
-        "flushDiskType={java_word}\nmappedFileSizeCommitLog=33554432\nmappedFileSizeConsumeQueue=120000\nfileReservedTime=72"
+        "flushDiskType={java_word}\nmappedFileSizeCommitLog=33554432\nmappedFileSizeConsumeQueue=120000\nwaitTimeMillsInSendQueue=2000"
     );
     let outcome = cycles(setup, options, &dir, &classes, &conf, seed);
     let ok = match &outcome {

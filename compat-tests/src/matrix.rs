@@ -11,6 +11,9 @@ use anyhow::{Context, Result};
 use crate::java;
 use crate::servers::{Cluster, Kind, Setup};
 
+/// A broker refuses what waited 200 ms for a send thread, which a cold JVM on a loaded machine does.
+const PATIENT: &str = "waitTimeMillsInSendQueue=5000";
+
 /// Which scenarios run, and how.
 pub struct Choice {
     pub only: Option<String>,
@@ -101,7 +104,7 @@ fn scenarios(
     choice: &Choice,
     outcome: &mut Outcome,
 ) -> Result<()> {
-    let mut cluster = Cluster::start(setup, kind, dir, "")?;
+    let mut cluster = Cluster::start(setup, kind, dir, PATIENT)?;
     let mut arguments = vec!["--parallel".to_owned(), choice.parallel.to_string()];
     if let Some(only) = &choice.only {
         arguments.extend(["--only".to_owned(), only.clone()]);
