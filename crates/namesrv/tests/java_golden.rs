@@ -1,5 +1,7 @@
 //! The recorded conversation with a real Java 5.5.0 name server (`testdata/record.py`), held with ours over TCP.
 
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
