@@ -566,5 +566,5 @@ fn open_segments(
 /// Memory of the machine, bytes.
 fn total_memory() -> u64 {
     let info = rustix::system::sysinfo();
-    u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit))
+    info.totalram.saturating_mul(u64::from(info.mem_unit))
 }

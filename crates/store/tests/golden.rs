@@ -2,6 +2,8 @@
 //! what the Java broker of that version reads. `testdata/java-<version>/<case>` holds the directory, the settings it
 //! was written with, and the manifest that Java produced.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;

@@ -11,11 +11,13 @@ use super::one::ConsumeQueue;
 use crate::fs;
 use crate::types::OpenError;
 
+type ById = BTreeMap<i32, Arc<ConsumeQueue>>;
+
 #[derive(Debug)]
 pub(crate) struct Queues {
     dir: PathBuf,
     file_len: u64,
-    topics: RwLock<HashMap<Arc<str>, BTreeMap<i32, Arc<ConsumeQueue>>>>,
+    topics: RwLock<HashMap<Arc<str>, ById>>,
 }
 
 /// Whether `topic` can be a directory below `consumequeue/`.
