@@ -22,7 +22,7 @@ pub fn main(args: impl IntoIterator<Item = String>) -> i32 {
     init_logging();
     let config = match load(&detect_host(None), args.config_file.as_deref(), args.strict) {
         Ok(config) => config,
-        Err(error) => return failed(&error.into()),
+        Err(error) => return failed(&error),
     };
     if let Some(file) = &args.config_file {
         println!("load config properties file OK, {}", file.display());
@@ -41,7 +41,7 @@ pub fn main(args: impl IntoIterator<Item = String>) -> i32 {
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&error.into()),
+        Err(error) => return failed(&error),
     };
     runtime.block_on(async {
         let namesrv = match Namesrv::start(config, Arc::new(SystemClock::new())).await {
@@ -54,12 +54,12 @@ pub fn main(args: impl IntoIterator<Item = String>) -> i32 {
         namesrv.stop(STOP_GRACE).await;
         match signal {
             Ok(signal) => signal.exit_code(),
-            Err(error) => failed(&error.into()),
+            Err(error) => failed(&error),
         }
     })
 }
 
-fn failed(error: &anyhow::Error) -> i32 {
-    tracing::error!("{error:#}");
+fn failed(error: &dyn std::error::Error) -> i32 {
+    tracing::error!("{error}");
     exit::FAILED
 }

@@ -19,4 +19,4 @@ pub use cli::main;
 pub use config::{SECTIONS, load};
 pub use kv::{KvError, KvStore};
 pub use routes::{Treatment, treatments};
-pub use server::Namesrv;
+pub use server::{Namesrv, StartError};

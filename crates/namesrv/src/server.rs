@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use raptormq_base::clock::Clock;
 use raptormq_base::config::Config;
 use raptormq_remoting::{Client, Limits, RouteTable, Server};
@@ -13,12 +12,26 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{ClientSettings, LiveConfig, ServerSettings, Settings};
-use crate::kv::KvStore;
+use crate::kv::{KvError, KvStore};
 use crate::routes;
 use crate::service::Service;
 
 /// The first look for silent brokers comes this long after the start.
 const FIRST_SCAN: Duration = Duration::from_secs(5);
+
+/// Why a name server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The key-value configuration cannot be used.
+    #[error(transparent)]
+    Kv(#[from] KvError),
+    /// `listenPort` is no port, or `bindAddress` no address.
+    #[error("cannot listen on bindAddress {0} with listenPort {1}: no such address")]
+    Address(String, i32),
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] std::io::Error),
+}
 
 /// A running name server. Dropping it without [`Namesrv::stop`] leaves it running.
 pub struct Namesrv {
@@ -32,8 +45,8 @@ impl Namesrv {
     /// Starts a name server with a configuration that [`load`](crate::load) made.
     ///
     /// # Errors
-    /// A key-value file that cannot be read, or an address that cannot be listened on.
-    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+    /// [`StartError`].
+    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let settings = Settings::from_config(&config);
         let listen = ServerSettings::from_config(&config);
         let connect_ms = ClientSettings::from_config(&config).connect_timeout_ms;
@@ -90,14 +103,11 @@ impl Namesrv {
     }
 }
 
-async fn resolve(listen: &ServerSettings) -> anyhow::Result<SocketAddr> {
-    let port = u16::try_from(listen.listen_port)
-        .with_context(|| format!("listenPort {} is no port", listen.listen_port))?;
-    tokio::net::lookup_host((listen.bind_address.as_str(), port))
-        .await
-        .ok()
-        .and_then(|mut found| found.next())
-        .with_context(|| format!("bindAddress {} is no address of this machine", listen.bind_address))
+async fn resolve(listen: &ServerSettings) -> Result<SocketAddr, StartError> {
+    let none = || StartError::Address(listen.bind_address.clone(), listen.listen_port);
+    let port = u16::try_from(listen.listen_port).map_err(|_| none())?;
+    let found = tokio::net::lookup_host((listen.bind_address.as_str(), port)).await;
+    found.ok().and_then(|mut found| found.next()).ok_or_else(none)
 }
 
 async fn scan(service: Arc<Service>) {
