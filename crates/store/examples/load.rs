@@ -16,8 +16,9 @@ fn main() {
     let mut args = std::env::args().skip(1);
     let dir = PathBuf::from(args.next().expect("usage: load <dir> <messages> [key=value …]"));
     let count: u64 = args.next().expect("number of messages").parse().expect("number of messages");
-    let options: Vec<(String, String)> =
-        args.filter_map(|arg| arg.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))).collect();
+    let options: Vec<(String, String)> = args
+        .filter_map(|arg| arg.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .collect();
     let option = |name: &str| options.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let number = |name, default: u64| option(name).map_or(default, |value| value.parse().expect(name));
 

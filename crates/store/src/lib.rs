@@ -568,3 +568,6 @@ fn total_memory() -> u64 {
     let info = rustix::system::sysinfo();
     info.totalram.saturating_mul(u64::from(info.mem_unit))
 }
+
+#[cfg(test)]
+mod tests;

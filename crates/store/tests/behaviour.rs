@@ -12,8 +12,8 @@ use bytes::Bytes;
 use raptormq_base::clock::{Clock, ManualClock, SystemClock};
 use raptormq_message::{Checks, Decoded, NewMessage, decode, flags};
 use raptormq_store::{
-    AppendError, Appended, Boundary, Filter, FlushMode, FlushOutcome, Get, GetRequest, GetStatus, OpenError, Store,
-    StoreConfig,
+    AppendError, Appended, Boundary, Filter, FlushMode, FlushOutcome, Get, GetRequest, GetStatus, OpenError,
+    Store, StoreConfig,
 };
 
 const FILE: u64 = 64 << 10;
@@ -85,7 +85,8 @@ fn write_many(store: &Store, range: std::ops::Range<u32>) -> Vec<Appended> {
         .map(|n| {
             let body = vec![n as u8; (n as usize * 37) % 900];
             let key = format!("k{n}");
-            let message = with_properties(message("T", (n % 3) as i32, &body), &[("KEYS", &key), ("TAGS", "a")]);
+            let message =
+                with_properties(message("T", (n % 3) as i32, &body), &[("KEYS", &key), ("TAGS", "a")]);
             store.append(&message).unwrap()
         })
         .collect()
@@ -170,7 +171,11 @@ fn files_roll_with_a_blank_record_and_exact_sizes() {
         let bytes = std::fs::read(file).unwrap();
         assert_eq!(bytes.len() as u64, FILE);
         let start = index as u64 * FILE;
-        let end = written.iter().filter(|one| one.log_offset / FILE == index as u64).map(|one| one.next_offset).max();
+        let end = written
+            .iter()
+            .filter(|one| one.log_offset / FILE == index as u64)
+            .map(|one| one.next_offset)
+            .max();
         let used = (end.unwrap_or(start) - start) as usize;
         if start + FILE <= max {
             assert_eq!(bytes[used..used + 4], (FILE as u32 - used as u32).to_be_bytes());
@@ -218,7 +223,10 @@ fn what_cannot_be_stored_is_refused() {
     small.max_message_size = 1_000;
     let store = open_with(small);
     let refused = |message: NewMessage| store.append(&message).unwrap_err();
-    assert_eq!(refused(message("T", 0, &[0; 1_001])), AppendError::MessageTooLarge { bytes: 1_001, max: 1_000 });
+    assert_eq!(
+        refused(message("T", 0, &[0; 1_001])),
+        AppendError::MessageTooLarge { bytes: 1_001, max: 1_000 }
+    );
     assert!(store.append(&message("T", 0, &[0; 1_000])).is_ok());
     assert!(matches!(refused(message("a/b", 0, b"")), AppendError::IllegalTopic(_)));
     assert!(matches!(refused(message("..", 0, b"")), AppendError::IllegalTopic(_)));
@@ -262,7 +270,11 @@ fn reading_keeps_the_limits_and_corrects_offsets_as_java() {
         (1_201, GetStatus::OffsetOverflowBadly, 1_200),
     ] {
         let result = get(offset, 32);
-        assert_eq!((result.status, result.next_begin_offset, result.messages.len()), (status, next, 0), "{offset}");
+        assert_eq!(
+            (result.status, result.next_begin_offset, result.messages.len()),
+            (status, next, 0),
+            "{offset}"
+        );
         assert_eq!((result.min_offset, result.max_offset), (0, 1_200));
     }
     assert_eq!(get(0, 10).messages.len(), 10);
@@ -324,7 +336,10 @@ fn search_by_time_finds_both_boundaries() {
         let found = store.offset_by_time("T", 0, time, Boundary::Upper);
         // An equal run can go on in the next queue file; Java stops at the file's end.
         let file_end = |at: i64| at / 50 * 50 + 49;
-        assert!(found == upper || (found == file_end(found) && times[found as usize] == time), "upper {time}: {found}");
+        assert!(
+            found == upper || (found == file_end(found) && times[found as usize] == time),
+            "upper {time}: {found}"
+        );
     }
     assert_eq!(store.offset_by_time("no", 0, 5, Boundary::Lower), 0);
 }
@@ -380,7 +395,13 @@ fn half_messages_are_stored_but_in_no_queue_and_delayed_ones_carry_their_time() 
     let store = Store::open(config(dir.path()), clock, {
         let arrived = arrived.clone();
         move |it| {
-            arrived.lock().unwrap().push((it.topic.to_owned(), it.queue_id, it.queue_offset, it.tags_code, it.log_offset));
+            arrived.lock().unwrap().push((
+                it.topic.to_owned(),
+                it.queue_id,
+                it.queue_offset,
+                it.tags_code,
+                it.log_offset,
+            ));
         }
     })
     .unwrap();
@@ -396,8 +417,11 @@ fn half_messages_are_stored_but_in_no_queue_and_delayed_ones_carry_their_time() 
         assert_eq!(store.append(&message).unwrap().queue_offset, queue_offset);
     }
     assert_eq!(store.queue_max("T", 0), 2);
-    for (level, tags_code) in [("3", 15_000), ("18", 7_205_000), ("99", 7_205_000), ("0", 2_598_919), ("x", 2_598_919)] {
-        let delayed = with_properties(message("SCHEDULE_TOPIC_XXXX", 2, b"x"), &[("DELAY", level), ("TAGS", "TagA")]);
+    for (level, tags_code) in
+        [("3", 15_000), ("18", 7_205_000), ("99", 7_205_000), ("0", 2_598_919), ("x", 2_598_919)]
+    {
+        let delayed =
+            with_properties(message("SCHEDULE_TOPIC_XXXX", 2, b"x"), &[("DELAY", level), ("TAGS", "TagA")]);
         store.append(&delayed).unwrap();
         assert_eq!(arrived.lock().unwrap().last().unwrap().3, tags_code, "level {level}");
     }
@@ -543,7 +567,11 @@ async fn a_synchronous_store_answers_when_it_is_on_disk_and_shows_nothing_before
     let store = Store::open(config, Arc::new(SystemClock::new()), {
         let (early, store_cell) = (early.clone(), store_cell.clone());
         move |it| {
-            let shown_early = store_cell.lock().unwrap().as_ref().is_some_and(|store| store.flushed_offset() <= it.log_offset);
+            let shown_early = store_cell
+                .lock()
+                .unwrap()
+                .as_ref()
+                .is_some_and(|store| store.flushed_offset() <= it.log_offset);
             early.fetch_or(shown_early, Ordering::SeqCst);
         }
     })

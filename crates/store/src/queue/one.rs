@@ -186,7 +186,14 @@ impl ConsumeQueue {
         if unit.log_end() <= inner.max_log_end || self.deleted.load(Ordering::Acquire) {
             return Ok(false);
         }
-        let expected = u64::try_from(queue_offset).unwrap_or(0).saturating_mul(UNIT);
+        // The head of a record has no checksum: a position may be anything.
+        let highest = i64::MAX as u64 - 2 * self.file_len;
+        let expected = u64::try_from(queue_offset).ok().and_then(|at| at.checked_mul(UNIT));
+        let Some(expected) = expected.filter(|at| *at <= highest) else {
+            let log_offset = unit.log_offset;
+            tracing::error!(topic = %self.topic, queue = self.queue_id, log_offset, queue_offset, "impossible position");
+            return Ok(false);
+        };
         let end = inner.end();
         if queue_offset != 0 && end == 0 {
             self.begin_at(&mut inner, expected)?;
