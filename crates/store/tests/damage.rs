@@ -139,7 +139,7 @@ fn damaged_directories_open_or_are_refused_and_then_work() {
     }
     store.stop().unwrap();
     // More rounds, or others: DAMAGE_ROUNDS=5000 DAMAGE_SEED=7.
-    let number = |name, default| std::env::var(name).map_or(default, |value| value.parse().unwrap());
+    let number = |name, default: u64| std::env::var(name).map_or(default, |value| value.parse().unwrap());
     let rounds = number("DAMAGE_ROUNDS", 100);
     let mut random = Random(number("DAMAGE_SEED", 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let (mut opened, mut refused) = (0, 0);
