@@ -1,15 +1,16 @@
 //! Log lines go to stderr; stdout belongs to the boot lines that scripts wait for.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Starts logging at the level that `RAPTORMQ_LOG` names (`info` if unset; `tracing` filter syntax).
+/// Starts logging at the level that `RAPTORMQ_LOG` names: `info` if unset, else a level or a list such as
+/// `warn,raptormq_store=debug`.
 pub fn init_logging() {
-    let filter = EnvFilter::try_from_env("RAPTORMQ_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var("RAPTORMQ_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
     // A second initialization (tests start several servers in one process) keeps the first.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(ansi)
-        .try_init();
+    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
 }

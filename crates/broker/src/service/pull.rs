@@ -178,7 +178,7 @@ impl PullService {
             let expression_type = header.expression_type.as_deref();
             let subscription =
                 subscription_data(&header.topic, header.subscription.as_deref(), expression_type);
-            let subscription = Arc::new(subscription.map_err(|()| {
+            let subscription = Arc::new(subscription.map_err(|EmptyExpression| {
                 let remark = "parse the consumer's subscription failed";
                 Refusal::new(ResponseCode::SUBSCRIPTION_PARSE_FAILED, remark)
             })?);
@@ -376,20 +376,24 @@ pub fn filter_refused(expression_type: &str) -> Refusal {
     ))
 }
 
+/// An expression that names no tag, or one of another type that is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmptyExpression;
+
 /// The subscription that an expression means (`FilterAPI.build`).
 ///
 /// # Errors
-/// Where the expression names no tag, or an expression of another type is empty.
+/// [`EmptyExpression`].
 pub fn subscription_data(
     topic: &str,
     expression: Option<&str>,
     expression_type: Option<&str>,
-) -> Result<SubscriptionData, ()> {
+) -> Result<SubscriptionData, EmptyExpression> {
     let mut data = SubscriptionData { topic: topic.to_owned(), ..SubscriptionData::default() };
     let kind = expression_type.unwrap_or("TAG");
     if !is_tag_type(kind) {
         data.expression_type = kind.to_owned();
-        data.sub_string = expression.filter(|e| !e.is_empty()).ok_or(())?.to_owned();
+        data.sub_string = expression.filter(|e| !e.is_empty()).ok_or(EmptyExpression)?.to_owned();
         return Ok(data);
     }
     match expression {
@@ -401,7 +405,7 @@ pub fn subscription_data(
             data.code_set = data.tags_set.iter().map(|t| java::string_hash(t)).collect();
             // Java's split of `||` alone yields no piece, which is the error.
             if expression.trim_matches('|').is_empty() {
-                return Err(());
+                return Err(EmptyExpression);
             }
         }
     }
@@ -421,7 +425,7 @@ mod tests {
             assert_eq!(tags(all), Ok(("*".to_owned(), 0)));
         }
         assert_eq!(tags(Some("A || B||")), Ok(("A || B||".to_owned(), 2)));
-        assert_eq!(tags(Some("||")), Err(()));
+        assert_eq!(tags(Some("||")), Err(EmptyExpression));
         let data = subscription_data("T", Some("TagA||TagB"), None).unwrap();
         let filter = TagFilter::of(&data).unwrap();
         assert!(filter.matches_queue(raptormq_message::tags_code(Some("TagA"))));

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use bytes::Bytes;
 use raptormq_base::clock::Clock;
 use raptormq_message::props::{self, NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR, Properties, keys};
 use raptormq_message::{NewMessage, UniqueIds, batch, flags, offset_msg_id};
@@ -301,7 +300,7 @@ impl SendService {
         }
     }
 
-    /// An old-style batch: one record per message, with consecutive queue offsets.
+    /// An old-style batch: one record per message with that message's own properties, and consecutive queue offsets.
     fn store_batch(
         &self,
         broker: &BrokerSettings,
@@ -316,12 +315,6 @@ impl SendService {
         let raw = header.properties.as_deref().unwrap_or_default();
         let scan = Scan::of(raw);
         self.check_kind(broker, topic, &scan, 0, 0)?;
-        let mut shared = Properties::parse(raw);
-        shared.remove(keys::POP_CK);
-        shared.set(keys::MSG_REGION, &*broker.region_id);
-        shared.set(keys::TRACE_SWITCH, broker.trace_on.to_string());
-        shared.set(keys::CLUSTER, &*broker.broker_cluster_name);
-        let shared_text = shared.encode();
         let items = batch::decode_batch(&request.command.body.to_bytes())
             .map_err(|e| Refusal::system_error(format!("the batch cannot be read: {e}")))?;
         let name: Arc<str> = header.topic.as_str().into();
@@ -339,7 +332,7 @@ impl SendService {
                 reconsume_times: header.reconsume_times.unwrap_or(0),
                 prepared_transaction_offset: 0,
                 body: item.body,
-                properties: joined(&item.properties, &shared_text),
+                properties: item.properties,
             })
             .collect();
         let appended =
@@ -350,7 +343,7 @@ impl SendService {
         self.stats.put(appended.len() as u64, appended.iter().map(|a| u64::from(a.len)).sum());
         let ids: Vec<String> =
             appended.iter().map(|a| offset_msg_id(self.store_host, a.log_offset)).collect();
-        let unique_key = shared.get(keys::UNIQ_KEY).map(str::to_owned);
+        let unique_key = scan.unique_key.map(str::to_owned);
         Ok(Stored {
             response: self.stored_response(broker, ids.join(","), queue_id, first, unique_key),
             next_offset: last.next_offset,
@@ -472,17 +465,6 @@ fn with_multi_tags(sys_flag: i32, filter: TopicFilterType) -> i32 {
     if filter == TopicFilterType::MultiTag { sys_flag | flags::MULTI_TAGS } else { sys_flag }
 }
 
-/// The properties of a batch's message followed by those of the batch.
-fn joined(own: &Bytes, shared: &str) -> Bytes {
-    let mut text = Vec::with_capacity(own.len() + shared.len() + 1);
-    text.extend_from_slice(own);
-    if !own.is_empty() && !shared.is_empty() && own.last() != Some(&(PROPERTY_SEPARATOR as u8)) {
-        text.push(PROPERTY_SEPARATOR as u8);
-    }
-    text.extend_from_slice(shared.as_bytes());
-    text.into()
-}
-
 /// What a send must know of the properties, found in one pass.
 #[derive(Default)]
 struct Scan<'a> {
@@ -543,12 +525,5 @@ mod tests {
         assert!(Scan::of("TRAN_MSG\u{1}true\u{2}").transaction);
         assert!(!Scan::of("TRAN_MSG\u{1}false\u{2}").transaction);
         assert!(Scan::of("TIMER_DELAY_MS\u{1}5\u{2}").timer);
-    }
-
-    #[test]
-    fn a_batch_adds_its_properties_to_each_message() {
-        assert_eq!(&joined(&Bytes::from_static(b"a\x01b"), "c\u{1}d\u{2}")[..], b"a\x01b\x02c\x01d\x02");
-        assert_eq!(&joined(&Bytes::from_static(b"a\x01b\x02"), "c\u{1}d\u{2}")[..], b"a\x01b\x02c\x01d\x02");
-        assert_eq!(&joined(&Bytes::new(), "c\u{1}d\u{2}")[..], b"c\x01d\x02");
     }
 }

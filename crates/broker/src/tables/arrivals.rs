@@ -18,12 +18,15 @@ struct Waiter {
     wake: oneshot::Sender<()>,
 }
 
+/// The waiters of one topic, by queue.
+type Queues = HashMap<i32, Vec<Waiter>>;
+
 /// Waiters by topic and queue.
 #[derive(Default)]
 pub struct Arrivals {
     count: AtomicUsize,
     next_id: AtomicUsize,
-    waiters: Mutex<HashMap<Box<str>, HashMap<i32, Vec<Waiter>>>>,
+    waiters: Mutex<HashMap<Box<str>, Queues>>,
 }
 
 impl Arrivals {
