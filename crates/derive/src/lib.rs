@@ -123,16 +123,10 @@ fn struct_fast(kind: &Kind, boxed: bool, fast: bool) -> bool {
 
 fn encode_field(member: &syn::Ident, name: &str, kind: &Kind) -> Tokens {
     match kind {
-        Kind::Plain(Scalar::String) => quote!(ext.insert(#name, &self.#member);),
-        Kind::Plain(_) => quote!(ext.insert_display(#name, self.#member);),
-        Kind::Optional(Scalar::String) => quote! {
-            if let Some(value) = &self.#member {
-                ext.insert(#name, value);
-            }
-        },
+        Kind::Plain(_) => quote!(::raptormq_wire::scalar::Scalar::put(&self.#member, ext, #name);),
         Kind::Optional(_) => quote! {
-            if let Some(value) = self.#member {
-                ext.insert_display(#name, value);
+            if let Some(value) = &self.#member {
+                ::raptormq_wire::scalar::Scalar::put(value, ext, #name);
             }
         },
     }

@@ -1,6 +1,8 @@
 //! The string map of a command header.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
+
+use crate::json::text::{INT_WIDTH, int_text};
 
 /// `extFields`: the named strings a typed header travels as. All text lies in one buffer, entries keep the order of
 /// insertion, and a look-up walks the entries, which beats hashing for the five to twenty a header has.
@@ -12,8 +14,18 @@ pub struct ExtFields {
 
 #[derive(Clone, Copy)]
 struct Entry {
+    tag: u32,
     key: Span,
     value: Span,
+}
+
+/// Tells most keys apart without touching their text: the send header's one-letter keys always.
+fn tag(key: &str) -> u32 {
+    match key.as_bytes() {
+        [] => 0,
+        [first, .., last] => u32::from(*first) << 24 | u32::from(*last) << 16 | key.len() as u32 & 0xFFFF,
+        [only] => u32::from(*only) << 24 | 1,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -53,12 +65,21 @@ impl ExtFields {
         self.set(key, |text| text.push_str(value));
     }
 
-    /// Sets `key` to the text of a number or flag without an intermediate string.
+    /// Sets `key` to the text of a number.
+    pub fn insert_int(&mut self, key: &str, value: i64) {
+        let mut digits = [0; INT_WIDTH];
+        let text = int_text(value, &mut digits);
+        self.insert(key, text);
+    }
+
+    /// Sets `key` to `true` or `false`.
+    pub fn insert_bool(&mut self, key: &str, value: bool) {
+        self.insert(key, if value { "true" } else { "false" });
+    }
+
+    /// Sets `key` to the text of anything that has one.
     pub fn insert_display(&mut self, key: &str, value: impl fmt::Display) {
-        // Writing to a String cannot fail.
-        self.set(key, |text| {
-            let _ = write!(text, "{value}");
-        });
+        self.insert(key, &value.to_string());
     }
 
     /// Removes `key`; true when it was there.
@@ -95,14 +116,20 @@ impl ExtFields {
         write_value(&mut self.text)?;
         let key = span(start, middle);
         let value = span(middle, self.text.len());
-        match self.position(&self.text[start..middle]) {
+        let name = &self.text[start..middle];
+        match self.position(name) {
             Some(index) => self.entries[index].value = value,
-            None => self.entries.push(Entry { key, value }),
+            None => self.entries.push(Entry { tag: tag(name), key, value }),
         }
         Ok(())
     }
 
     fn set(&mut self, key: &str, write_value: impl FnOnce(&mut String)) {
+        if self.entries.capacity() == 0 {
+            self.entries.reserve(8);
+            self.text.reserve(192);
+        }
+        let tag = tag(key);
         let existing = self.position(key);
         let key = match existing {
             Some(index) => self.entries[index].key,
@@ -113,14 +140,13 @@ impl ExtFields {
         let value = span(start, self.text.len());
         match existing {
             Some(index) => self.entries[index].value = value,
-            None => self.entries.push(Entry { key, value }),
+            None => self.entries.push(Entry { tag, key, value }),
         }
     }
 
     fn position(&self, key: &str) -> Option<usize> {
-        self.entries
-            .iter()
-            .position(|entry| entry.key.len as usize == key.len() && self.slice(entry.key) == key)
+        let tag = tag(key);
+        self.entries.iter().position(|entry| entry.tag == tag && self.slice(entry.key) == key)
     }
 
     fn push_text(&mut self, text: &str) -> Span {

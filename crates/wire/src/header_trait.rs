@@ -78,6 +78,7 @@ pub mod scalar {
     pub trait Scalar: Sized {
         const JAVA: &'static str;
         fn parse(text: &str) -> Option<Self>;
+        fn put(&self, ext: &mut ExtFields, name: &str);
     }
 
     impl Scalar for i32 {
@@ -85,12 +86,18 @@ pub mod scalar {
         fn parse(text: &str) -> Option<Self> {
             text.parse().ok()
         }
+        fn put(&self, ext: &mut ExtFields, name: &str) {
+            ext.insert_int(name, i64::from(*self));
+        }
     }
 
     impl Scalar for i64 {
         const JAVA: &'static str = "long";
         fn parse(text: &str) -> Option<Self> {
             text.parse().ok()
+        }
+        fn put(&self, ext: &mut ExtFields, name: &str) {
+            ext.insert_int(name, *self);
         }
     }
 
@@ -100,12 +107,18 @@ pub mod scalar {
         fn parse(text: &str) -> Option<Self> {
             Some(text.eq_ignore_ascii_case("true"))
         }
+        fn put(&self, ext: &mut ExtFields, name: &str) {
+            ext.insert_bool(name, *self);
+        }
     }
 
     impl Scalar for String {
         const JAVA: &'static str = "String";
         fn parse(text: &str) -> Option<Self> {
             Some(text.to_owned())
+        }
+        fn put(&self, ext: &mut ExtFields, name: &str) {
+            ext.insert(name, self);
         }
     }
 

@@ -226,11 +226,13 @@ fn string(value: &Value) -> Option<Cow<'_, str>> {
 }
 
 pub(super) fn encode(command: &RemotingCommand, out: &mut BytesMut) {
-    out.reserve(128 + command.ext.text_len() * 2 + command.ext.len() * 6);
-    out.put_slice(b"{\"code\":");
-    put_int(command.code, out);
+    out.reserve(192 + command.ext.text_len() * 2 + command.ext.len() * 6);
+    let mut fixed = Fixed::default();
+    fixed.text("{\"code\":");
+    fixed.int(command.code);
     if !command.ext.is_empty() {
-        out.put_slice(b",\"extFields\":{");
+        fixed.text(",\"extFields\":{");
+        fixed.flush(out);
         for (index, (key, value)) in command.ext.iter().enumerate() {
             if index > 0 {
                 out.put_u8(b',');
@@ -239,40 +241,50 @@ pub(super) fn encode(command: &RemotingCommand, out: &mut BytesMut) {
             out.put_u8(b':');
             text::put_quoted(value, out);
         }
-        out.put_u8(b'}');
+        fixed.text("}");
     }
-    out.put_slice(b",\"flag\":");
-    put_int(command.flag, out);
-    out.put_slice(b",\"language\":\"");
-    out.put_slice(command.language.name().as_bytes());
-    out.put_slice(b"\",\"opaque\":");
-    put_int(command.opaque, out);
+    fixed.text(",\"flag\":");
+    fixed.int(command.flag);
+    fixed.text(",\"language\":\"");
+    fixed.text(command.language.name());
+    fixed.text("\",\"opaque\":");
+    fixed.int(command.opaque);
     if let Some(remark) = &command.remark {
-        out.put_slice(b",\"remark\":");
+        fixed.text(",\"remark\":");
+        fixed.flush(out);
         text::put_quoted(remark, out);
     }
-    out.put_slice(b",\"serializeTypeCurrentRPC\":\"");
-    out.put_slice(SerializeType::Json.name().as_bytes());
-    out.put_slice(b"\",\"version\":");
-    put_int(command.version, out);
-    out.put_u8(b'}');
+    fixed.text(",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
+    fixed.int(command.version);
+    fixed.text("}");
+    fixed.flush(out);
 }
 
-fn put_int(value: i32, out: &mut BytesMut) {
-    let mut digits = [0u8; 11];
-    let mut at = digits.len();
-    let mut rest = value.unsigned_abs();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+/// The members of fixed width, gathered on the stack so that the buffer is asked for room once per stretch.
+struct Fixed {
+    bytes: [u8; 192],
+    len: usize,
+}
+
+impl Default for Fixed {
+    fn default() -> Self {
+        Self { bytes: [0; 192], len: 0 }
     }
-    if value < 0 {
-        at -= 1;
-        digits[at] = b'-';
+}
+
+impl Fixed {
+    fn text(&mut self, text: &str) {
+        self.bytes[self.len..self.len + text.len()].copy_from_slice(text.as_bytes());
+        self.len += text.len();
     }
-    out.put_slice(&digits[at..]);
+
+    fn int(&mut self, value: i32) {
+        let mut digits = [0; text::INT_WIDTH];
+        self.text(text::int_text(i64::from(value), &mut digits));
+    }
+
+    fn flush(&mut self, out: &mut BytesMut) {
+        out.put_slice(&self.bytes[..self.len]);
+        self.len = 0;
+    }
 }

@@ -2,6 +2,14 @@
 
 use bytes::{BufMut, BytesMut};
 
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Marks the bytes of `word` that are zero. Borrows can mark more, but only above the lowest true mark.
+fn has_zero(word: u64) -> u64 {
+    word.wrapping_sub(LOW) & !word & HIGH
+}
+
 /// The index of the first `"` or `\` at or after `from`, or the length of `bytes`.
 ///
 /// Eight bytes at a step: header values are mostly plain text, and this loop is what reading a header costs.
@@ -10,15 +18,11 @@ pub fn find_special(bytes: &[u8], from: usize) -> usize {
 }
 
 fn find(bytes: &[u8], from: usize, quote: u8) -> usize {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let has_zero = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
     let mut at = from;
     while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(*chunk);
         let hit = has_zero(word ^ (LOW * u64::from(quote))) | has_zero(word ^ (LOW * u64::from(b'\\')));
         if hit != 0 {
-            // The lowest set bit is exact: borrows only disturb bytes above the first match.
             return at + (hit.trailing_zeros() / 8) as usize;
         }
         at += 8;
@@ -104,17 +108,57 @@ pub fn put_quoted(text: &str, out: &mut BytesMut) {
     out.put_u8(b'"');
     let bytes = text.as_bytes();
     let mut written = 0;
-    for (index, byte) in bytes.iter().enumerate() {
-        if *byte >= b' ' && *byte != b'"' && *byte != b'\\' {
-            continue;
-        }
-        out.put_slice(&bytes[written..index]);
-        written = index + 1;
+    loop {
+        let special = find_to_escape(bytes, written);
+        out.put_slice(&bytes[written..special]);
+        let Some(byte) = bytes.get(special) else { break };
         let (escape, len) = escape(*byte);
         out.put_slice(&escape[..len]);
+        written = special + 1;
     }
-    out.put_slice(&bytes[written..]);
     out.put_u8(b'"');
+}
+
+/// The index of the first byte at or after `from` that cannot stand in a string as it is, or the length of `bytes`.
+fn find_to_escape(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*chunk);
+        // As in `has_zero`, the lowest hit is exact.
+        let control = word.wrapping_sub(LOW * u64::from(b' ')) & !word & HIGH;
+        let hit =
+            control | has_zero(word ^ (LOW * u64::from(b'"'))) | has_zero(word ^ (LOW * u64::from(b'\\')));
+        if hit != 0 {
+            return at + (hit.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    while at < bytes.len() && bytes[at] >= b' ' && bytes[at] != b'"' && bytes[at] != b'\\' {
+        at += 1;
+    }
+    at
+}
+
+/// Room for the text of any `i64`.
+pub const INT_WIDTH: usize = 20;
+
+/// The decimal text of a number, at the end of `digits`.
+pub fn int_text(value: i64, digits: &mut [u8; INT_WIDTH]) -> &str {
+    let mut at = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        at -= 1;
+        digits[at] = b'-';
+    }
+    std::str::from_utf8(&digits[at..]).unwrap_or_default()
 }
 
 /// The escape of a quote, a backslash or a control character, and its length.
