@@ -11,6 +11,8 @@ use anyhow::{Context, Result};
 use crate::java;
 use crate::servers::{Cluster, Kind, Setup};
 
+/// With more failures than these something is wrong that a second try does not mend.
+const SECOND_TRIES: usize = 8;
 /// A broker refuses what waited 200 ms for a send thread, which a cold JVM on a loaded machine does.
 const PATIENT: &str = "waitTimeMillsInSendQueue=5000";
 
@@ -115,7 +117,7 @@ fn scenarios(
     one_process(&mut cluster, client, classes, &dir.join("client"), &arguments, outcome)?;
     let failed: Vec<String> =
         outcome.of.iter().filter(|(_, s)| **s == State::Failed).map(|(n, _)| n.clone()).collect();
-    if choice.second_try && !failed.is_empty() && failed.len() <= 5 {
+    if choice.second_try && !failed.is_empty() && failed.len() <= SECOND_TRIES {
         println!("second try, one at a time: {}", failed.join(" "));
         let only = format!("^({})$", failed.join("|"));
         let arguments = ["--parallel".to_owned(), "1".to_owned(), "--only".to_owned(), only];

@@ -27,6 +27,7 @@ import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.exception.RemotingException;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /**
@@ -86,7 +87,14 @@ final class Env implements AutoCloseable {
         config.setReadQueueNums(queueNums);
         config.setWriteQueueNums(queueNums);
         config.setPerm(perm);
-        admin(namesrv).createAndUpdateTopicConfig(broker, config);
+        for (int attempt = 1; ; attempt++) {
+            try {
+                admin(namesrv).createAndUpdateTopicConfig(broker, config);
+                break;
+            } catch (RemotingException e) { // a cold JVM on a loaded machine may take longer than the client waits
+                if (attempt == 4) throw e;
+            }
+        }
         queues.put(topic, queueNums);
     }
 

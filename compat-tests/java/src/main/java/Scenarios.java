@@ -16,6 +16,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.regex.Pattern;
+import org.apache.rocketmq.common.message.Message;
 
 /**
  * Runs scenarios with the official Java client against a name server and a broker of any make.
@@ -76,12 +77,26 @@ public final class Scenarios {
             System.setProperty("rocketmq.client.localOffsetStoreDir", offsets.getPath());
         }
         String run = Long.toString(System.currentTimeMillis(), 36);
+        warmUp(namesrv, broker, run);
         int[] sums = new int[3];
         runAll(chosen.stream().filter(s -> !s.exclusive()).toList(), parallel, namesrv, broker, run, restartable, sums);
         runAll(chosen.stream().filter(Scenario.Named::exclusive).toList(), 1, namesrv, broker, run, restartable, sums);
         if (sums[0] + sums[1] + sums[2] == 0) sums[1] = 1; // a pattern that selects nothing is a mistake
         out.println(sums[0] + " passed, " + sums[1] + " failed, " + sums[2] + " skipped");
         Runtime.getRuntime().halt(sums[1] == 0 ? 0 : 1); // client threads that linger must not keep the process
+    }
+
+    /** One message through a server that just started, so that no scenario's times contain the loading of classes. */
+    private static void warmUp(String namesrv, String broker, String run) {
+        Env env = new Env(namesrv, broker, run, "warm_up", false);
+        try {
+            String topic = env.topic("t", 1);
+            env.send(env.producer(), new Message(topic, Env.utf8("x")), 0);
+            env.readQueue(topic, 0);
+        } catch (Exception | AssertionError e) {
+            out.println("warming up: " + e); // the scenarios will tell what is wrong
+        }
+        env.close();
     }
 
     static List<Scenario.Named> all() {
