@@ -99,7 +99,7 @@ impl PullService {
             Err(Forbidden { refusal, kind }) => {
                 let mut response = RemotingCommand::from(refusal);
                 if let Some(kind) = kind {
-                    response.ext.insert_display("forbiddenType", kind);
+                    response.ext.insert_int("forbiddenType", kind.into());
                 }
                 return Reply::Now(response);
             }
