@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use raptormq_base::clock::Clock;
+use raptormq_base::clock::{Clock, SystemClock};
 use raptormq_message::UniqueIds;
-use raptormq_remoting::{Client, Limits, OnClose, RouteTable, Server};
+use raptormq_remoting::{Client, Limits, OnClose, RouteTable, Row, Server};
 use raptormq_store::{FlushMode, OpenError, StopError, Store, StoreConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -112,6 +112,131 @@ impl Broker {
     }
 
     async fn assemble(
+        resolved: &Resolved,
+        store: &Store,
+        arrivals: Arc<Arrivals>,
+        levels_ms: Vec<i64>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let parts = Parts::build(resolved, store, arrivals, levels_ms, clock)?;
+        let table = Arc::new(parts.table(resolved));
+        let clients = parts.services.clients.clone();
+        let servers = listen(resolved, &table, &clients)?;
+        parts.topics.save();
+        parts.groups.save();
+        let broker = Self {
+            live: parts.live,
+            store: store.clone(),
+            registration: parts.registration,
+            client: parts.client,
+            servers,
+            background: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+            offsets: parts.offsets,
+            schedule: parts.schedule,
+            topics: parts.topics,
+            groups: parts.groups,
+        };
+        broker.registration.register().await;
+        broker.spawn_background(resolved, clients);
+        Ok(broker)
+    }
+
+    fn spawn_background(&self, resolved: &Resolved, clients: Arc<ClientService>) {
+        self.background.spawn(self.registration.clone().run(self.cancel.clone()));
+        self.background.spawn(self.schedule.clone().run(self.cancel.clone()));
+        let ms = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(100));
+        let offsets = self.offsets.clone();
+        self.every(ms(resolved.broker.flush_consumer_offset_interval.into()), move || offsets.save());
+        let schedule = self.schedule.clone();
+        self.every(ms(resolved.store.flush_delay_offset_interval), move || schedule.save());
+        self.every(CLIENT_SCAN, move || clients.expire());
+    }
+
+    /// Runs `work` on the blocking pool once a period until the broker stops.
+    fn every(&self, period: Duration, work: impl Fn() + Send + Sync + 'static) {
+        let cancel = self.cancel.clone();
+        let work = Arc::new(work);
+        self.background.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = cancel.cancelled() => return,
+                    () = tokio::time::sleep(period) => {}
+                }
+                let work = work.clone();
+                if tokio::task::spawn_blocking(move || work()).await.is_err() {
+                    tracing::error!("a periodic task failed");
+                }
+            }
+        });
+    }
+
+    /// The line that Java prints when it is ready, which scripts wait for.
+    pub fn boot_line(&self) -> String {
+        let broker = self.live.broker();
+        let serialize = match std::env::var("ROCKETMQ_SERIALIZE_TYPE").as_deref() {
+            Ok("ROCKETMQ") => "ROCKETMQ",
+            _ => "JSON",
+        };
+        let name_server = match broker.namesrv_addr.as_deref().filter(|a| !a.is_empty()) {
+            Some(address) => format!(" and name server is {address}"),
+            None => String::new(),
+        };
+        format!(
+            "The broker[{}, {}] boot success. serializeType={serialize}{name_server}",
+            broker.broker_name,
+            address(&broker)
+        )
+    }
+
+    /// The address of the main port.
+    pub fn local(&self) -> SocketAddr {
+        self.servers[0].local()
+    }
+
+    /// Stops in the order that loses nothing: off the name servers, no more requests, no more background work,
+    /// tables, store.
+    ///
+    /// # Errors
+    /// When the store could not be closed cleanly; the next start recovers then.
+    pub async fn stop(self) -> Result<(), StopError> {
+        if tokio::time::timeout(STOP_STEP, self.registration.unregister()).await.is_err() {
+            tracing::warn!("name servers did not answer the unregistration in time");
+        }
+        for server in &self.servers {
+            server.stop(STOP_STEP).await;
+        }
+        self.cancel.cancel();
+        self.background.close();
+        if tokio::time::timeout(STOP_STEP, self.background.wait()).await.is_err() {
+            tracing::warn!(tasks = self.background.len(), "background tasks did not end in time");
+        }
+        self.client.stop(STOP_STEP).await;
+        let closing = tokio::task::spawn_blocking(move || {
+            self.topics.save();
+            self.groups.save();
+            self.offsets.save();
+            self.schedule.save();
+            self.store.stop()
+        });
+        closing.await.unwrap_or_else(|_| Err(StopError::Unclean("the stop itself failed".to_owned())))
+    }
+}
+
+/// Every table and service of a broker, before anything runs.
+struct Parts {
+    live: Arc<LiveConfig>,
+    registration: Arc<Registration>,
+    client: Arc<Client>,
+    offsets: Arc<OffsetTable>,
+    schedule: Arc<ScheduleService>,
+    topics: Arc<TopicTable>,
+    groups: Arc<GroupTable>,
+    services: Services,
+}
+
+impl Parts {
+    fn build(
         resolved: &Resolved,
         store: &Store,
         arrivals: Arc<Arrivals>,
@@ -226,107 +351,29 @@ impl Broker {
                 clock,
             }),
         };
-        let table = Arc::new(routes::table(&services, &Lanes::new(broker)));
-        let servers = listen(resolved, &table, &clients)?;
-        topics.save();
-        groups.save();
-        let broker = Self {
-            live,
-            store: store.clone(),
-            registration,
-            client,
-            servers,
-            background: TaskTracker::new(),
-            cancel: CancellationToken::new(),
-            offsets,
-            schedule,
-            topics,
-            groups,
-        };
-        broker.registration.register().await;
-        broker.spawn_background(resolved, clients);
-        Ok(broker)
+        Ok(Self { live, registration, client, offsets, schedule, topics, groups, services })
     }
 
-    fn spawn_background(&self, resolved: &Resolved, clients: Arc<ClientService>) {
-        self.background.spawn(self.registration.clone().run(self.cancel.clone()));
-        self.background.spawn(self.schedule.clone().run(self.cancel.clone()));
-        let ms = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(100));
-        let offsets = self.offsets.clone();
-        self.every(ms(resolved.broker.flush_consumer_offset_interval.into()), move || offsets.save());
-        let schedule = self.schedule.clone();
-        self.every(ms(resolved.store.flush_delay_offset_interval), move || schedule.save());
-        self.every(CLIENT_SCAN, move || clients.expire());
+    fn table(&self, resolved: &Resolved) -> RouteTable {
+        routes::table(&self.services, &Lanes::new(&resolved.broker))
     }
+}
 
-    /// Runs `work` on the blocking pool once a period until the broker stops.
-    fn every(&self, period: Duration, work: impl Fn() + Send + Sync + 'static) {
-        let cancel = self.cancel.clone();
-        let work = Arc::new(work);
-        self.background.spawn(async move {
-            loop {
-                tokio::select! {
-                    () = cancel.cancelled() => return,
-                    () = tokio::time::sleep(period) => {}
-                }
-                let work = work.clone();
-                if tokio::task::spawn_blocking(move || work()).await.is_err() {
-                    tracing::error!("a periodic task failed");
-                }
-            }
-        });
+/// The rows of the request table, for the documentation: they are read from the table that requests go through, built
+/// over an empty store in `directory`.
+///
+/// # Errors
+/// When the store cannot be made.
+pub fn documented_rows(resolved: &Resolved, directory: &Path) -> Result<Vec<Row>, StartError> {
+    let config = StoreConfig { commit_log_file_size: 64 * 1024, ..StoreConfig::at(directory) };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let store = Store::open(config, clock.clone(), |_| {})?;
+    let parts = Parts::build(resolved, &store, Arc::default(), vec![1000], clock);
+    let rows = parts.map(|parts| parts.table(resolved).rows());
+    if let Err(error) = store.stop() {
+        tracing::warn!(%error, "closing the empty store");
     }
-
-    /// The line that Java prints when it is ready, which scripts wait for.
-    pub fn boot_line(&self) -> String {
-        let broker = self.live.broker();
-        let serialize = match std::env::var("ROCKETMQ_SERIALIZE_TYPE").as_deref() {
-            Ok("ROCKETMQ") => "ROCKETMQ",
-            _ => "JSON",
-        };
-        let name_server = match broker.namesrv_addr.as_deref().filter(|a| !a.is_empty()) {
-            Some(address) => format!(" and name server is {address}"),
-            None => String::new(),
-        };
-        format!(
-            "The broker[{}, {}] boot success. serializeType={serialize}{name_server}",
-            broker.broker_name,
-            address(&broker)
-        )
-    }
-
-    /// The address of the main port.
-    pub fn local(&self) -> SocketAddr {
-        self.servers[0].local()
-    }
-
-    /// Stops in the order that loses nothing: off the name servers, no more requests, no more background work,
-    /// tables, store.
-    ///
-    /// # Errors
-    /// When the store could not be closed cleanly; the next start recovers then.
-    pub async fn stop(self) -> Result<(), StopError> {
-        if tokio::time::timeout(STOP_STEP, self.registration.unregister()).await.is_err() {
-            tracing::warn!("name servers did not answer the unregistration in time");
-        }
-        for server in &self.servers {
-            server.stop(STOP_STEP).await;
-        }
-        self.cancel.cancel();
-        self.background.close();
-        if tokio::time::timeout(STOP_STEP, self.background.wait()).await.is_err() {
-            tracing::warn!(tasks = self.background.len(), "background tasks did not end in time");
-        }
-        self.client.stop(STOP_STEP).await;
-        let closing = tokio::task::spawn_blocking(move || {
-            self.topics.save();
-            self.groups.save();
-            self.offsets.save();
-            self.schedule.save();
-            self.store.stop()
-        });
-        closing.await.unwrap_or_else(|_| Err(StopError::Unclean("the stop itself failed".to_owned())))
-    }
+    rows
 }
 
 /// The main port and the fast port two below it.

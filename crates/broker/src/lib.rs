@@ -13,4 +13,4 @@ pub mod service;
 pub mod stats;
 pub mod tables;
 
-pub use assemble::{Broker, StartError};
+pub use assemble::{Broker, StartError, documented_rows};

@@ -17,8 +17,8 @@ use raptormq_broker::Broker;
 use raptormq_broker::config::Resolved;
 use raptormq_remoting::{Client, Limits, RouteTable};
 use raptormq_wire::header::{
-    GetMaxOffsetRequestHeader, GetMinOffsetRequestHeader, PullMessageRequestHeader, QueryConsumerOffsetRequestHeader,
-    SendMessageRequestHeader,
+    GetMaxOffsetRequestHeader, GetMinOffsetRequestHeader, PullMessageRequestHeader,
+    QueryConsumerOffsetRequestHeader, SendMessageRequestHeader,
 };
 use raptormq_wire::{Header, RemotingCommand, RequestCode, json};
 use serde_json::Value;
@@ -131,7 +131,8 @@ async fn check_messages(running: &Running, manifest: &Value) -> usize {
         if message["via"].is_null() {
             let topic = message["cqTopic"].as_str().or(message["topic"].as_str()).unwrap().to_owned();
             let queue = message["queueId"].as_i64().unwrap() as i32;
-            let entry = (message["queueOffset"].as_i64().unwrap(), message["recordSha256"].as_str().unwrap().into());
+            let entry =
+                (message["queueOffset"].as_i64().unwrap(), message["recordSha256"].as_str().unwrap().into());
             expected.entry((topic, queue)).or_default().push(entry);
         }
     }
