@@ -34,6 +34,10 @@ struct Span {
     len: u32,
 }
 
+/// More entries than this in one header are refused: looking each one up would take a hostile header hours, and no
+/// client sends a hundred.
+pub(crate) const MAX_DECODED: usize = 1024;
+
 impl ExtFields {
     /// No entries, no allocation.
     pub const fn new() -> Self {

@@ -38,6 +38,9 @@ pub enum FrameError {
     /// A JSON header that is no command.
     #[error("json header: {0}")]
     Json(String),
+    /// A header with more ext fields than any client sends.
+    #[error("the header has more than {} ext fields", crate::ext::MAX_DECODED)]
+    TooManyFields,
     /// A binary header that ends too early or contradicts itself.
     #[error("binary header: {0}")]
     Binary(&'static str),

@@ -255,3 +255,43 @@ fn a_damaged_compressed_registration_is_an_error() {
         let _ = RegisterBrokerBody::decode(&damaged, true, crate::CURRENT_VERSION);
     }
 }
+
+#[test]
+fn no_damaged_body_panics() {
+    let mut seed = 0x2545_F491_4F6C_DD1Du64;
+    let mut random = move |bound: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % bound as u64) as usize
+    };
+    let pieces = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "'",
+        "\\",
+        "null",
+        "-",
+        "1e999",
+        "\u{e9}",
+        "99999999999999999999",
+        "{1:2}",
+        "\\ud8",
+    ];
+    for (class, again) in declared() {
+        let text = emitted(class, "5.5.0").unwrap();
+        let characters: Vec<char> = text.chars().collect();
+        for _ in 0..300 {
+            let (from, to) = (random(characters.len()), random(characters.len()));
+            let mut damaged: String = characters[..from].iter().collect();
+            damaged.push_str(pieces[random(pieces.len())]);
+            damaged.extend(&characters[to..]);
+            let _ = again(&damaged);
+        }
+    }
+}

@@ -6,6 +6,7 @@
 use bytes::{Buf, BufMut, BytesMut};
 
 use super::FrameError;
+use crate::ext::MAX_DECODED;
 use crate::{Body, ExtFields, LanguageCode, RemotingCommand, SerializeType};
 
 const FIXED_WIDTH: usize = 2 + 1 + 2 + 4 + 4;
@@ -57,6 +58,9 @@ fn decode_entries(mut entries: &[u8]) -> Result<ExtFields, FrameError> {
         let key = take(&mut entries, key_len)?;
         let value_len = length(&mut entries)?;
         let value = take(&mut entries, value_len)?;
+        if ext.len() >= MAX_DECODED {
+            return Err(FrameError::TooManyFields);
+        }
         // Java reads an empty string as null, so neither an empty key nor an empty value is an entry.
         if !key.is_empty() && !value.is_empty() {
             ext.insert(&String::from_utf8_lossy(key), &String::from_utf8_lossy(value));

@@ -9,6 +9,7 @@ use bytes::{BufMut, BytesMut};
 use serde_json::Value;
 
 use super::FrameError;
+use crate::ext::MAX_DECODED;
 use crate::json::{self, text};
 use crate::{Body, ExtFields, LanguageCode, RemotingCommand, SerializeType};
 
@@ -85,6 +86,10 @@ impl<'a> Straight<'a> {
         loop {
             let key = self.plain_string()?;
             self.expect(b':')?;
+            // The tolerant reader gives the reason.
+            if ext.len() >= MAX_DECODED {
+                return None;
+            }
             ext.push_with(
                 |text| {
                     text.push_str(key);
@@ -183,6 +188,9 @@ fn decode_tolerantly(text: &str) -> Result<RemotingCommand, FrameError> {
             "remark" => command.remark = string(&value).map(Cow::into_owned),
             "extFields" => match value {
                 Value::Null => {}
+                Value::Object(entries) if entries.len() > MAX_DECODED => {
+                    return Err(FrameError::TooManyFields);
+                }
                 Value::Object(entries) => {
                     for (key, value) in &entries {
                         if let Some(value) = string(value) {

@@ -204,3 +204,39 @@ fn no_damaged_frame_panics() {
         }
     }
 }
+
+#[test]
+fn a_header_of_a_million_fields_is_refused_quickly() {
+    for serialize in [SerializeType::Json, SerializeType::RocketMq] {
+        for (fields, fits) in [(1024, true), (1025, false), (1_000_000, false)] {
+            let mut header = Vec::new();
+            if serialize == SerializeType::Json {
+                header.extend_from_slice(b"{\"code\":1,\"extFields\":{");
+                for field in 0..fields {
+                    header.extend_from_slice(
+                        format!("{}\"{field}\":\"1\"", if field == 0 { "" } else { "," }).as_bytes(),
+                    );
+                }
+                header.extend_from_slice(b"}}");
+            } else {
+                let mut entries = Vec::new();
+                for field in 0..fields {
+                    let key = format!("{field}");
+                    entries.extend_from_slice(&(key.len() as u16).to_be_bytes());
+                    entries.extend_from_slice(key.as_bytes());
+                    entries.extend_from_slice(b"\0\0\0\x011");
+                }
+                header.extend_from_slice(&[0; 17]);
+                header.extend_from_slice(&(entries.len() as u32).to_be_bytes());
+                header.extend_from_slice(&entries);
+            }
+            let mut frame = ((serialize as u32) << 24 | header.len() as u32).to_be_bytes().to_vec();
+            frame.extend_from_slice(&header);
+            let decoded = decode(frame.into());
+            match fits {
+                true => assert_eq!(decoded.unwrap().ext.len(), fields),
+                false => assert_eq!(decoded, Err(FrameError::TooManyFields), "{serialize:?} {fields}"),
+            }
+        }
+    }
+}
