@@ -1,7 +1,7 @@
 //! Writes messages into a store directory and says what each append cost.
 //!
 //! `load <dir> <messages> [topics=4] [queues=4] [body=1024] [threads=1] [file-mib=1024] [sync=false] [keys=true]
-//! [end=stop|crash|abort]`: `stop` closes cleanly, `crash` leaves as after a kill of the process, `abort` kills it.
+//! [thorough-ms=60000] [pause-ms=0] [end=stop|crash|abort]`: `pause-ms` waits when half is written; `stop` closes cleanly, `crash` leaves as after a kill of the process, `abort` kills it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ fn main() {
     if option("sync") == Some("true") {
         config.flush = FlushMode::Sync { timeout_ms: 5_000 };
     }
+    config.consume_queue_flush_thorough_interval_ms = number("thorough-ms", 60_000);
+    let pause = Duration::from_millis(number("pause-ms", 0));
     let keys = option("keys") != Some("false");
     let clock = Arc::new(SystemClock::new());
     let begin = Instant::now();
@@ -63,6 +65,9 @@ fn main() {
                         body: body.clone(),
                         properties: Bytes::from(properties),
                     };
+                    if n == count / 2 {
+                        std::thread::sleep(pause);
+                    }
                     let one = Instant::now();
                     store.append(&message).expect("append");
                     let took = one.elapsed();

@@ -50,9 +50,9 @@ pub struct StoreConfig {
     pub flush: FlushMode,
     /// How often consume queues are written, ms (`flushIntervalConsumeQueue`).
     pub consume_queue_flush_interval_ms: u64,
-    /// A queue with this many new pages is synced at each pass (`flushConsumeQueueLeastPages`).
-    pub consume_queue_flush_least_pages: u64,
-    /// All queues are synced and the checkpoint moves after this time, ms (`flushConsumeQueueThoroughInterval`).
+    /// All queues are synced and the checkpoint moves after this time, ms (`flushConsumeQueueThoroughInterval`). In
+    /// between they are only written: nothing vouches for them before the checkpoint does, so that
+    /// `flushConsumeQueueLeastPages`, which makes Java sync them more often, has no counterpart here.
     pub consume_queue_flush_thorough_interval_ms: u64,
     /// The largest body, bytes (`maxMessageSize`).
     pub max_message_size: usize,
@@ -124,7 +124,6 @@ impl StoreConfig {
             message_index_safe: false,
             flush: FlushMode::default(),
             consume_queue_flush_interval_ms: 1_000,
-            consume_queue_flush_least_pages: 2,
             consume_queue_flush_thorough_interval_ms: 60_000,
             max_message_size: 4 << 20,
             delay_levels: DELAY_LEVELS.to_vec(),

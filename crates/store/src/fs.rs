@@ -97,6 +97,11 @@ pub(crate) fn allocate(file: &File, from: u64, to: u64) -> io::Result<()> {
     }
 }
 
+/// Whether a write failed for lack of space, which may come back, rather than for a fault of the device.
+pub(crate) fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Offset after the last byte in `from..to` that is not zero; `None` when all are.
 pub(crate) fn last_data(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
     let mut chunk = vec![0; 1 << 20];

@@ -88,8 +88,19 @@ mod tests {
         assert_eq!(fs::read(dir.path().join("lock")).unwrap(), b"lock");
         let refused = Lock::take(dir.path()).unwrap_err();
         assert!(refused.to_string().starts_with("Lock failed,MQ already started"), "{refused}");
+        // Java's lock: the process's, on the same byte.
+        let java = File::options().read(true).write(true).open(dir.path().join("lock")).unwrap();
+        let byte = nix::libc::flock {
+            l_type: nix::libc::F_WRLCK as _,
+            l_whence: nix::libc::SEEK_SET as _,
+            l_start: 0,
+            l_len: 1,
+            l_pid: 0,
+        };
+        assert!(fcntl(&java, FcntlArg::F_SETLK(&byte)).is_err(), "we keep Java out");
         drop(lock);
-        Lock::take(dir.path()).unwrap();
+        fcntl(&java, FcntlArg::F_SETLK(&byte)).unwrap();
+        assert!(matches!(Lock::take(dir.path()), Err(OpenError::Locked { .. })), "Java keeps us out");
     }
 
     #[test]

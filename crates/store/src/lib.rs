@@ -52,7 +52,7 @@ use self::queue::table::{Queues, is_dir_name};
 use self::queue::unit::UNIT;
 use self::segment::alloc::Allocator;
 use self::segment::{Segment, Segments};
-use self::state::{Shared, Signal};
+use self::state::{Block, Shared, Signal};
 
 /// An open store. Clones share it. When the last clone is dropped without [`Store::stop`], the store ends as after a
 /// crash: `abort` stays and the next start recovers.
@@ -88,8 +88,8 @@ impl ColdGet {
 
 impl Store {
     /// Takes the `lock`, recovers what the last run left, writes `abort` and starts the threads. `arrivals` is called
-    /// by whoever dispatches, in log order, once for each message that becomes visible from now on; it must be quick
-    /// and must not call the store.
+    /// by whoever dispatches, in log order, once for each message that becomes visible from now on; it must be quick,
+    /// and of the store it may only read.
     ///
     /// # Errors
     /// When another broker holds the directory, a file has not the configured size, or the file system fails.
@@ -144,8 +144,8 @@ impl Store {
             flushing: Mutex::new(()),
             flusher_idle: AtomicBool::new(false),
             poison: Poison::default(),
-            disk_full: AtomicBool::new(false),
-            queues_full: Mutex::new(None),
+            blocks: Mutex::default(),
+            blocked: AtomicBool::new(false),
             manual_deletes: AtomicI64::new(0),
             log_signal: Signal::default(),
             queue_signal: Signal::default(),
@@ -155,6 +155,14 @@ impl Store {
             memory,
             config,
         });
+        if let Err(error) = shared.segments.all().last().map_or(Ok(()), |last| last.allocate(end)) {
+            // A full disk must not keep consumers from what is there.
+            if !fs::is_no_space(&error) {
+                return Err(fs::at(&shared.config.commit_log_dir)(error));
+            }
+            shared
+                .block(Block::Log, Some(format!("the current commit log file cannot be allocated: {error}")));
+        }
         let mut running = Running { shared: shared.clone(), threads: Mutex::default() };
         running.spawn("allocator", |shared| shared.allocator.run())?;
         running.spawn("flusher", Shared::run_log_flusher)?;
@@ -376,7 +384,7 @@ impl Store {
         if let Some(refusal) = shared.refusal() {
             return Err(refusal.to_string());
         }
-        match shared.queues_full.lock().clone().or_else(|| shared.allocator.failure()) {
+        match shared.allocator.failure() {
             Some(reason) => Err(reason),
             None => Ok(()),
         }

@@ -99,7 +99,7 @@ pub(crate) fn recover(
             last = Some(Last { log_offset, store_timestamp: record.store_timestamp });
             at += record.len;
             if sinks.pending() > PENDING_MAX {
-                flusher.pass(sinks, u64::MAX / 4096).map_err(fs::at(&config.consume_queue_dir()))?;
+                flusher.pass(sinks, false).map_err(fs::at(&config.consume_queue_dir()))?;
             }
         };
         let end = file.start + at as u64;
@@ -122,7 +122,10 @@ pub(crate) fn recover(
         let (_, max) = queue.range();
         queue.next_offset.store(max, std::sync::atomic::Ordering::Relaxed);
     }
-    flusher.pass(sinks, 0).map_err(fs::at(&config.consume_queue_dir()))?;
+    // The second pass finds every queue at rest and lets go of its memory and files.
+    for _ in 0..2 {
+        flusher.pass(sinks, true).map_err(fs::at(&config.consume_queue_dir()))?;
+    }
     settle_checkpoint(sinks, first, last, end, dispatcher.last)
         .map_err(fs::at(&config.root.join("checkpoint")))?;
     dispatcher.at = end;

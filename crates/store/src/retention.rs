@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use chrono::Timelike;
 
 use crate::fs::disk_used;
-use crate::state::Shared;
+use crate::state::{Block, Shared};
 
 /// Runs that a manual deletion lasts (`MAX_MANUAL_DELETE_FILE_TIMES`).
 pub(crate) const MANUAL_RUNS: i64 = 20;
@@ -41,17 +41,24 @@ impl Shared {
         }
     }
 
+    /// Refuses writes while a disk is used beyond the warning level, and completes the allocation of the current log
+    /// file if the start had no space for it.
+    pub(crate) fn watch_space(&self, log_used: f64, queues_used: f64) {
+        let full = self.space(log_used) == Space::Full || self.space(queues_used) == Space::Full;
+        let percent = (log_used.max(queues_used) * 100.0).round();
+        self.block(Block::Disk, full.then(|| format!("the disk is used to {percent} %")));
+        if self.blocks.lock().contains_key(&Block::Log)
+            && let Some(last) = self.segments.all().last()
+            && last.allocate(self.log_max()).is_ok()
+        {
+            self.block(Block::Log, None);
+        }
+    }
+
     /// One run, with the disks used to the given shares.
     pub(crate) fn retain(&self, log_used: f64, queues_used: f64) -> io::Result<()> {
+        self.watch_space(log_used, queues_used);
         let (log, queues) = (self.space(log_used), self.space(queues_used));
-        let full = log == Space::Full || queues == Space::Full;
-        if self.disk_full.swap(full, Ordering::SeqCst) != full {
-            if full {
-                tracing::error!(log_used, queues_used, "disk is full: writes are refused");
-            } else {
-                tracing::info!(log_used, queues_used, "disk has space again: writes are accepted");
-            }
-        }
         let manual = self.manual_deletes.load(Ordering::SeqCst) > 0;
         if manual {
             self.manual_deletes.fetch_sub(1, Ordering::SeqCst);
@@ -120,12 +127,18 @@ impl Shared {
 
     pub(crate) fn run_retention(&self) {
         let interval = Duration::from_millis(self.config.clean_resource_interval_ms.max(1));
-        // As in Java the first run is a minute after the start.
-        let mut wait = interval.max(Duration::from_secs(60));
+        let begin = self.sinks.clock.monotonic();
+        // Space is looked at soon after the start, files are deleted a minute after it, as in Java.
+        let mut wait = Duration::from_secs(1);
         while self.retention_signal.wait(wait) {
             wait = interval;
             let (log, queues) =
                 (disk_used(&self.config.commit_log_dir), disk_used(&self.config.consume_queue_dir()));
+            let young = self.sinks.clock.monotonic().saturating_sub(begin) < Duration::from_secs(60);
+            if young && self.manual_deletes.load(Ordering::SeqCst) <= 0 {
+                self.watch_space(log, queues);
+                continue;
+            }
             if let Err(error) = self.retain(log, queues) {
                 tracing::error!(%error, "expired files cannot be deleted");
             }

@@ -2,6 +2,7 @@
 //!
 //! `dispatched <= confirmed <= appended` and `flushed <= appended`; each only grows.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
@@ -62,6 +63,17 @@ impl Signal {
     }
 }
 
+/// What lacks space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Block {
+    /// The disk is used beyond `diskSpaceWarningLevelRatio`.
+    Disk,
+    /// The blocks of the current log file are not all allocated.
+    Log,
+    /// Consume queues cannot be written.
+    Queues,
+}
+
 pub(crate) struct Shared {
     pub(crate) config: StoreConfig,
     pub(crate) segments: Segments,
@@ -87,10 +99,10 @@ pub(crate) struct Shared {
     pub(crate) flusher_idle: AtomicBool,
 
     pub(crate) poison: Poison,
-    /// The disk is used beyond `diskSpaceWarningLevelRatio`.
-    pub(crate) disk_full: AtomicBool,
-    /// Consume queues cannot be written for lack of space.
-    pub(crate) queues_full: Mutex<Option<String>>,
+    /// Why there is no space for writes at the moment, by what needs it.
+    pub(crate) blocks: Mutex<BTreeMap<Block, String>>,
+    /// There is such a reason.
+    pub(crate) blocked: AtomicBool,
     /// Runs of retention that ignore the hour.
     pub(crate) manual_deletes: AtomicI64,
 
@@ -153,14 +165,29 @@ impl Shared {
         if let Some(reason) = self.poison.reason() {
             return Some(AppendError::Poisoned(reason.to_owned()));
         }
-        if self.disk_full.load(Ordering::Relaxed) {
-            let ratio = self.config.disk_space_warning_level_ratio;
-            return Some(AppendError::Full(format!(
-                "the disk is used to more than {} %",
-                ratio.clamp(35, 90)
-            )));
+        if self.blocked.load(Ordering::Relaxed) {
+            return self.blocks.lock().values().next().map(|reason| AppendError::Full(reason.clone()));
         }
         None
+    }
+
+    /// Sets or clears a reason to refuse writes that goes away when there is space.
+    pub(crate) fn block(&self, block: Block, reason: Option<String>) {
+        let mut blocks = self.blocks.lock();
+        match reason {
+            Some(reason) => {
+                if !blocks.contains_key(&block) {
+                    tracing::error!(reason, "writes are refused until there is space");
+                }
+                blocks.insert(block, reason);
+            }
+            None => {
+                if let Some(reason) = blocks.remove(&block) {
+                    tracing::info!(reason, "there is space again");
+                }
+            }
+        }
+        self.blocked.store(!blocks.is_empty(), Ordering::SeqCst);
     }
 }
 

@@ -610,3 +610,41 @@ async fn an_asynchronous_store_does_not_wait() {
     let appended = store.append(&message("T", 0, b"x")).unwrap();
     assert_eq!(store.flushed(appended.next_offset + 1_000_000, true).await, FlushOutcome::Done);
 }
+
+#[test]
+fn what_the_queues_lack_after_a_clean_stop_is_dispatched_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    write_many(&store, 0..100);
+    store.stop().unwrap();
+    // The unit of message 99, the last one of the log, which begins exactly where the queues end.
+    let path = dir.path().join("consumequeue/T/0/00000000000000000000");
+    let mut bytes = std::fs::read(&path).unwrap();
+    assert_ne!(bytes[33 * 20..34 * 20], [0; 20]);
+    bytes[33 * 20..34 * 20].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let store = open(dir.path());
+    expect_many(&store, 100);
+    store.stop().unwrap();
+    // All of them, over several files.
+    std::fs::remove_dir_all(dir.path().join("consumequeue")).unwrap();
+    expect_many(&open(dir.path()), 100);
+}
+
+#[test]
+fn units_with_the_address_of_an_extension_pass_the_tag_filter() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    write_many(&store, 0..3);
+    store.stop().unwrap();
+    let path = dir.path().join("consumequeue/T/0/00000000000000000000");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[12..20].copy_from_slice(&(i64::MIN + 34).to_be_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let store = open(dir.path());
+    let filter: Option<Arc<dyn Filter>> = Some(Arc::new(Tags(vec![1])));
+    let result = store.get_blocking(&GetRequest { filter: filter.clone(), ..request("T", 0, 0, 32) });
+    assert_eq!(result.status, GetStatus::Found);
+    let result = store.get_blocking(&GetRequest { filter, ..request("T", 1, 0, 32) });
+    assert_eq!(result.status, GetStatus::NoMatchedMessage);
+}

@@ -59,10 +59,14 @@ impl Shared {
                     }
                     continue;
                 }
+                // Looked at again after the flag is up, so that no append falls between the look and the sleep.
                 self.flusher_idle.store(true, Ordering::SeqCst);
-                let missed = self.appended.load(Ordering::SeqCst) > self.flushed.get();
-                let limit = if missed { Duration::from_millis(1) } else { Duration::from_secs(1) };
-                if !self.log_signal.wait(limit) {
+                if self.appended.load(Ordering::SeqCst) > self.flushed.get() && self.poison.reason().is_none()
+                {
+                    self.flusher_idle.store(false, Ordering::SeqCst);
+                    continue;
+                }
+                if !self.log_signal.wait(Duration::from_secs(1)) {
                     return;
                 }
             },

@@ -116,7 +116,9 @@ impl Shared {
                     if skip_below.is_some_and(|end| log_offset < end) {
                         continue;
                     }
+                    // The address of a unit in `consumequeue_ext` says nothing about the tag (`CqUnit.isTagsCodeValid`).
                     if let Some(filter) = &request.filter
+                        && unit.tags_code >= i64::from(i32::MIN)
                         && !filter.matches_queue(unit.tags_code)
                     {
                         if result.bytes == 0 {

@@ -9,9 +9,7 @@ use std::time::Duration;
 use super::one::ConsumeQueue;
 use crate::dispatch::{Last, Sinks};
 use crate::fs;
-use crate::state::Shared;
-
-const PAGE: u64 = 4096;
+use crate::state::{Block, Shared};
 
 /// Which queues have something in memory or unsynced.
 #[derive(Debug, Default)]
@@ -21,8 +19,8 @@ pub(crate) struct QueueFlusher {
 }
 
 impl QueueFlusher {
-    /// Writes all tails and syncs queues with at least `least_pages` new pages (0: every queue).
-    pub(crate) fn pass(&mut self, sinks: &Sinks, least_pages: u64) -> io::Result<()> {
+    /// Writes all tails, and makes them durable if `sync`.
+    pub(crate) fn pass(&mut self, sinks: &Sinks, sync: bool) -> io::Result<()> {
         let dirty = sinks.take_dirty();
         let mut busy = BTreeSet::new();
         for (index, queue) in dirty.iter().enumerate() {
@@ -38,8 +36,7 @@ impl QueueFlusher {
         }
         let mut idle = Vec::new();
         for (key, queue) in &self.active {
-            let unsynced = queue.unsynced();
-            if unsynced > 0 && unsynced >= least_pages * PAGE {
+            if sync && queue.unsynced() > 0 {
                 queue.sync()?;
             }
             let holds = queue.trim(busy.contains(key));
@@ -48,9 +45,11 @@ impl QueueFlusher {
             }
         }
         for key in idle {
-            self.active.remove(&key);
+            if let Some(queue) = self.active.remove(&key) {
+                queue.close_files();
+            }
         }
-        if least_pages == 0 {
+        if sync {
             for dir in std::mem::take(&mut self.new_entries) {
                 // Deleted meanwhile: nothing to make durable.
                 if dir.exists() {
@@ -80,27 +79,19 @@ impl Shared {
             // A unit on disk may only point to a record on disk.
             self.flush_log()?;
         }
-        let least_pages = if thorough { 0 } else { self.config.consume_queue_flush_least_pages.max(1) };
-        let outcome = flusher.pass(&self.sinks, least_pages).and_then(|()| match last {
+        let outcome = flusher.pass(&self.sinks, thorough).and_then(|()| match last {
             Some(last) if thorough => self.move_checkpoint(last),
             _ => Ok(()),
         });
-        let mut full = self.queues_full.lock();
         match outcome {
             Ok(()) => {
-                if full.take().is_some() {
-                    tracing::info!("consume queues are written again, space is back");
-                }
+                self.block(Block::Queues, None);
                 Ok(())
             }
             Err(error) => {
                 let reason = format!("consume queues cannot be written: {error}");
-                if error.kind() == io::ErrorKind::StorageFull || error.kind() == io::ErrorKind::QuotaExceeded
-                {
-                    if full.is_none() {
-                        tracing::error!(reason, "writes are refused until there is space");
-                    }
-                    *full = Some(reason.clone());
+                if fs::is_no_space(&error) {
+                    self.block(Block::Queues, Some(reason.clone()));
                 } else {
                     self.fail(reason.clone());
                 }

@@ -165,7 +165,16 @@ impl ConsumeQueue {
         inner.mem.clear();
         (inner.written, inner.synced) = (end, end);
         inner.max_log_end = max_log_end;
+        drop(inner);
+        self.close_files();
         Ok(())
+    }
+
+    /// Closes the files of a queue at rest; they are opened again when they are needed.
+    pub(crate) fn close_files(&self) {
+        for file in &mut self.inner.write().files {
+            file.file = OnceLock::new();
+        }
     }
 
     /// Log offset after the last record that has a unit; -1 when there is none.

@@ -2,7 +2,7 @@
 //!
 //! A thread allocates the file after the current one when half of that is used, and populates a sliding window ahead
 //! of the append position. An append then copies into pages that are there: no fault, no system call. The window
-//! follows the write rate (what the last tenth of a second needed, between [`WINDOW_MIN`] and [`WINDOW_MAX`]), since
+//! follows the write rate (what a quarter of a second needs, between [`WINDOW_MIN`] and [`WINDOW_MAX`]), since
 //! populated pages are dirty and cost a write of zeros if the disk is flushed before they are used.
 //!
 //! Without a next file the log goes on to the end of the current one and then refuses; allocation is tried again
@@ -18,8 +18,8 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Segment;
 
-const WINDOW_MIN: u64 = 1 << 20;
-const WINDOW_MAX: u64 = 32 << 20;
+const WINDOW_MIN: u64 = 2 << 20;
+const WINDOW_MAX: u64 = 64 << 20;
 const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -151,9 +151,9 @@ impl Allocator {
                 self.allocate(&current);
             }
 
-            // Sized by what was consumed since the last wake, scaled to 100 ms.
+            // Sized by what was consumed since the last wake, scaled to a quarter of a second.
             let elapsed = last.0.elapsed().as_millis().max(1) as u64;
-            let rate = position.saturating_sub(last.1).saturating_mul(100) / elapsed;
+            let rate = position.saturating_sub(last.1).saturating_mul(250) / elapsed;
             last = (Instant::now(), position);
             let window = rate.clamp(WINDOW_MIN, WINDOW_MAX);
             populated = populated.max(position).max(current.start);

@@ -46,9 +46,13 @@ impl Segment {
     /// Opens the file that is appended to, which holds the log up to `end`; the rest of it must be zero.
     pub(crate) fn open_last(path: &Path, start: u64, len: u64, end: u64) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        fs::allocate(&file, end - start, len)?;
         let map = Map::writable(&file, len as usize, (end - start) as usize)?;
         Ok(Self { start, len, path: path.to_owned(), file, map })
+    }
+
+    /// Allocates the blocks from `end` to the file's end, which must be done before anything is written there.
+    pub(crate) fn allocate(&self, end: u64) -> io::Result<()> {
+        fs::allocate(&self.file, end.saturating_sub(self.start), self.len)
     }
 
     /// Log offset after its last byte.
