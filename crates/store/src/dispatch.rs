@@ -79,8 +79,8 @@ impl Sinks {
             && let Ok(level) = usize::try_from(level)
             && level > 0
         {
-            let delay =
-                self.delay_levels.get(level.min(self.delay_levels.len()) - 1).copied().unwrap_or(1_000);
+            let highest = self.delay_levels.last();
+            let delay = self.delay_levels.get(level - 1).or(highest).copied().unwrap_or(1_000);
             return record.store_timestamp.saturating_add(delay);
         }
         tags_code(tags)
@@ -237,7 +237,7 @@ impl Dispatcher {
             let hash = crate::index::key_hash(topic, key);
             let put = self.index_file.as_ref().is_some_and(|file| file.put(hash, at, record.store_timestamp));
             if !put {
-                let file = index.writable(sinks.clock.wall_ms(), &sinks.checkpoint)?;
+                let file = index.writable(sinks.clock.wall_ms())?;
                 file.put(hash, at, record.store_timestamp);
                 self.index_file = Some(file);
             }

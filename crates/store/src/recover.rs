@@ -126,6 +126,9 @@ pub(crate) fn recover(
     for _ in 0..2 {
         flusher.pass(sinks, true).map_err(fs::at(&config.consume_queue_dir()))?;
     }
+    if let Some(index) = &sinks.index {
+        index.settle(&sinks.checkpoint).map_err(fs::at(&config.index_dir()))?;
+    }
     settle_checkpoint(sinks, first, last, end, dispatcher.last)
         .map_err(fs::at(&config.root.join("checkpoint")))?;
     dispatcher.at = end;

@@ -9,7 +9,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 pub(crate) use self::file::{IndexFile, Range, key_hash, topic_hash};
 use crate::checkpoint::Checkpoint;
@@ -22,6 +22,8 @@ pub(crate) struct Index {
     slots: u32,
     items: u32,
     files: RwLock<Vec<Arc<IndexFile>>>,
+    /// Full files that are not known to be on disk.
+    full: Mutex<Vec<Arc<IndexFile>>>,
 }
 
 /// Log offsets found for a key.
@@ -34,7 +36,7 @@ pub(crate) struct Found {
 
 impl Index {
     pub(crate) fn new(dir: PathBuf, slots: u32, items: u32) -> Self {
-        Self { dir, slots, items, files: RwLock::default() }
+        Self { dir, slots, items, files: RwLock::default(), full: Mutex::default() }
     }
 
     /// Opens the files. After a crash those that reach beyond what the checkpoint vouches for are deleted.
@@ -70,7 +72,7 @@ impl Index {
     }
 
     /// The file that new keys go to; made when there is none or the last one is full.
-    pub(crate) fn writable(&self, now_ms: i64, checkpoint: &Checkpoint) -> io::Result<Arc<IndexFile>> {
+    pub(crate) fn writable(&self, now_ms: i64) -> io::Result<Arc<IndexFile>> {
         let last = self.files.read().last().cloned();
         if let Some(last) = last.as_ref().filter(|last| !last.is_full()) {
             return Ok(last.clone());
@@ -80,13 +82,22 @@ impl Index {
         let file = Arc::new(IndexFile::open(&path, self.slots, self.items)?);
         if let Some(full) = last {
             file.seed(&full);
-            // Full: it will not change any more, and from now on the checkpoint vouches for it.
-            full.sync()?;
-            fs::sync_dir(&self.dir)?;
-            checkpoint.update(|fields| fields.index_msg_timestamp = full.end_timestamp())?;
+            self.full.lock().push(full);
         }
         self.files.write().push(file.clone());
         Ok(file)
+    }
+
+    /// Makes full files durable, which will not change any more, and lets the checkpoint vouch for them.
+    pub(crate) fn settle(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+        let full = self.full.lock().clone();
+        for file in &full {
+            file.sync()?;
+            fs::sync_dir(&self.dir)?;
+            checkpoint.update(|fields| fields.index_msg_timestamp = file.end_timestamp())?;
+            self.full.lock().retain(|it| !Arc::ptr_eq(it, file));
+        }
+        Ok(())
     }
 
     /// The local time as `yyyyMMddHHmmssSSS`, later by milliseconds until no file has that name.

@@ -79,7 +79,8 @@ impl Shared {
             // A unit on disk may only point to a record on disk.
             self.flush_log()?;
         }
-        let outcome = flusher.pass(&self.sinks, thorough).and_then(|()| match last {
+        let settled = self.sinks.index.as_ref().map_or(Ok(()), |index| index.settle(&self.sinks.checkpoint));
+        let outcome = settled.and_then(|()| flusher.pass(&self.sinks, thorough)).and_then(|()| match last {
             Some(last) if thorough => self.move_checkpoint(last),
             _ => Ok(()),
         });
