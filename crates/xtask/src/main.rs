@@ -1,5 +1,7 @@
-//! What developers and CI run besides cargo itself: `cargo xtask test`, `cargo xtask test --full`, `cargo xtask tidy`.
+//! What developers and CI run besides cargo itself: `cargo xtask test`, `cargo xtask test --full`, `cargo xtask tidy`,
+//! `cargo xtask docs`.
 
+mod docs;
 mod prerequisites;
 mod steps;
 mod test;
@@ -29,8 +31,10 @@ enum Command {
         #[arg(long)]
         only: Option<String>,
     },
-    /// Cheap invariants of the source tree.
+    /// Cheap invariants of the source tree, and whether the generated documents are up to date.
     Tidy,
+    /// Writes the documents that are made from the servers' tables.
+    Docs,
 }
 
 fn main() -> ExitCode {
@@ -48,6 +52,7 @@ fn run(cli: Cli) -> Result<bool> {
     let root = root()?;
     match cli.command {
         Command::Test { full, only } => test::run(&root, full, only.as_deref()),
+        Command::Docs => docs::write(&root).map(|()| true),
         Command::Tidy => {
             let complaints = tidy::check(&root)?;
             complaints.iter().for_each(|complaint| println!("{complaint}"));

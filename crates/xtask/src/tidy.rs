@@ -7,9 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// Documents that must equal the output of a command (the first word is a cargo subcommand). `cargo xtask tidy` runs
-/// each and compares; to refresh one, redirect the command's output into it.
-const GENERATED: &[(&str, &[&str])] = &[];
+use crate::docs;
 
 /// The one file that may contain blocks the compiler cannot vouch for.
 const MAPS: &str = "crates/store/src/segment/map.rs";
@@ -31,9 +29,7 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
             complaints.extend(dependencies(&path, &text));
         }
     }
-    for (path, command) in GENERATED {
-        complaints.extend(generated(root, path, command)?);
-    }
+    complaints.extend(docs::check(root)?);
     Ok(complaints)
 }
 
@@ -147,18 +143,6 @@ fn dependencies(path: &str, text: &str) -> Vec<String> {
     complaints
 }
 
-fn generated(root: &Path, path: &str, command: &[&str]) -> Result<Option<String>> {
-    let output = Command::new("cargo").args(command).current_dir(root).output().context("cargo")?;
-    ensure!(
-        output.status.success(),
-        "cargo {}: {}",
-        command.join(" "),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let is_same = std::fs::read(root.join(path)).is_ok_and(|bytes| bytes == output.stdout);
-    Ok((!is_same).then(|| format!("{path}: differs from the output of `cargo {}`", command.join(" "))))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,11 +191,5 @@ mod tests {
     fn this_workspace_lists_its_files() {
         let root = crate::root().unwrap();
         assert!(files(&root).unwrap().iter().any(|path| path == "crates/xtask/src/tidy.rs"));
-    }
-
-    #[test]
-    fn a_generated_document_that_differs_is_named() {
-        let root = crate::root().unwrap();
-        assert!(generated(&root, "NOTICE", &["--version"]).unwrap().is_some());
     }
 }
