@@ -10,7 +10,7 @@ use crate::layout::{self, MAGIC_BLANK, MAGIC_V1, MAGIC_V2};
 use crate::props::StoreProperties;
 use crate::{body_crc, flags};
 
-/// Which checksums [`decode`] verifies.
+/// Which checksums [`decode()`] verifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Checks {
     /// Sizes only.
@@ -163,7 +163,7 @@ impl Message {
 /// Decodes one whole record that is kept beyond the call, without verifying a checksum.
 ///
 /// # Errors
-/// As [`decode`]; a blank record is not a message.
+/// As [`decode()`]; a blank record is not a message.
 pub fn decode_message(bytes: &Bytes) -> Result<Message, DecodeError> {
     let record = match decode(bytes, Checks::Sizes)? {
         Decoded::Record(record) => record,

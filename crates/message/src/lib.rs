@@ -2,7 +2,7 @@
 //! slices; no file, no clock, no socket.
 //!
 //! Everything is big endian. A record is encoded once ([`Prepared::write`]) with the positions that the log assigns
-//! at append time, and never changes afterwards. Reading is always checked ([`decode`]): a size that does not add up
+//! at append time, and never changes afterwards. Reading is always checked ([`decode()`]): a size that does not add up
 //! is an error, never a panic.
 
 pub mod batch;

@@ -235,6 +235,10 @@ impl Dispatcher {
         let words = keys.unwrap_or_default().split(KEY_SEPARATOR).filter(|key| !key.is_empty());
         for key in unique_key.into_iter().chain(words) {
             let hash = crate::index::key_hash(topic, key);
+            // The newest record of an index file that survived a crash comes by again; Java adds it twice.
+            if at == end && index.has(hash, at) {
+                continue;
+            }
             let put = self.index_file.as_ref().is_some_and(|file| file.put(hash, at, record.store_timestamp));
             if !put {
                 let file = index.writable(sinks.clock.wall_ms())?;

@@ -139,6 +139,16 @@ impl Index {
         found
     }
 
+    /// Whether one of the two newest files has this key of the record at `at`.
+    pub(crate) fn has(&self, hash: i32, at: i64) -> bool {
+        let files = self.files.read();
+        files.iter().rev().take(2).any(|file| {
+            let mut offsets = Vec::new();
+            file.find(hash, usize::MAX, Range { begin: i64::MIN, end: i64::MAX }, &mut offsets);
+            offsets.contains(&at)
+        })
+    }
+
     /// Deletes files whose newest message is below `log_min`; the last one stays.
     pub(crate) fn delete_expired(&self, log_min: i64) -> io::Result<usize> {
         let mut deleted = 0;
