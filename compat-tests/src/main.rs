@@ -4,6 +4,7 @@
 //! compiles the scenarios once per client version, starts servers on free loopback ports, and judges. Nothing outside
 //! this directory is needed but a JDK (17 or newer), Maven, and for our servers their release binaries.
 
+mod bench;
 mod java;
 mod kill9;
 mod matrix;
@@ -71,6 +72,8 @@ enum Command {
     Kill9(kill9::Options),
     /// Read a store directory back through a server of ours and through Java's, and compare.
     VerifyStore(verify::Options),
+    /// Measure Java's servers and ours in turn: start, memory at rest, throughput, latency, CPU time per message.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -94,5 +97,6 @@ fn run(cli: Cli) -> Result<bool> {
         }
         Command::Kill9(options) => kill9::run(&places, &options),
         Command::VerifyStore(options) => verify::run(&places, &options),
+        Command::Bench(options) => bench::run(&places, &options),
     }
 }

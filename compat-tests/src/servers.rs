@@ -32,6 +32,9 @@ const OPENS: [&str; 8] = [
     "--add-opens=java.base/jdk.internal.misc=ALL-UNNAMED",
 ];
 
+/// Flags for many short-lived Java servers on a small machine.
+const SMALL_JVM: [&str; 2] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
 /// Who made the servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -130,12 +133,26 @@ pub struct Cluster {
     namesrv: Option<Child>,
     broker: Option<Child>,
     extra: String,
+    jvm: Vec<String>,
     boots: u32,
 }
 
 impl Cluster {
     /// Starts both. `extra` is appended to the broker's properties. The store is `DIR/store`, which may exist.
     pub fn start(setup: &Setup, kind: &Kind, dir: &Path, extra: &str) -> Result<Cluster> {
+        let mut cluster = Cluster::with_namesrv(setup, kind, dir, extra, &SMALL_JVM)?;
+        cluster.start_broker()?;
+        Ok(cluster)
+    }
+
+    /// Starts the name server alone; `jvm` are the flags of both Java processes besides their heap.
+    pub fn with_namesrv(
+        setup: &Setup,
+        kind: &Kind,
+        dir: &Path,
+        extra: &str,
+        jvm: &[&str],
+    ) -> Result<Cluster> {
         let base = setup.ports()?;
         std::fs::create_dir_all(dir.join("conf"))?;
         let mut cluster = Cluster {
@@ -147,12 +164,18 @@ impl Cluster {
             namesrv: None,
             broker: None,
             extra: extra.to_owned(),
+            jvm: jvm.iter().map(|flag| (*flag).to_owned()).collect(),
             boots: 0,
         };
         cluster.write_logback()?;
         cluster.start_namesrv()?;
-        cluster.start_broker()?;
         Ok(cluster)
+    }
+
+    /// Process ids of name server and broker.
+    pub fn pids(&self) -> Result<(u32, u32)> {
+        let id = |child: &Option<Child>| child.as_ref().map(Child::id).context("it does not run");
+        Ok((id(&self.namesrv)?, id(&self.broker)?))
     }
 
     pub fn namesrv_address(&self) -> String {
@@ -243,9 +266,11 @@ impl Cluster {
             Kind::Ours => Command::new(self.bin_dir.join(binary)),
             Kind::Java(version) => {
                 let mut java = Command::new("java");
-                java.arg(format!("-Xms{heap}")).arg(format!("-Xmx{heap}"));
-                java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:MaxDirectMemorySize=2g"]);
-                java.args(OPENS).arg(format!("-Duser.home={}", self.dir.display()));
+                // A later heap flag wins.
+                java.arg(format!("-Xms{heap}")).arg(format!("-Xmx{heap}")).args(&self.jvm);
+                java.arg("-XX:MaxDirectMemorySize=2g")
+                    .args(OPENS)
+                    .arg(format!("-Duser.home={}", self.dir.display()));
                 java.arg("-cp").arg(format!("{}/*", java::jars(version)?.display())).arg(main_class);
                 java
             }

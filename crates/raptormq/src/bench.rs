@@ -17,6 +17,15 @@ use tokio::net::TcpStream;
 pub enum What {
     /// Send messages and tell throughput, latency and the server's CPU time per message.
     Send(SendOptions),
+    /// Wait until the broker stores a message, trying again every millisecond.
+    First {
+        /// Broker.
+        #[arg(long, default_value = "127.0.0.1:10911")]
+        broker: SocketAddr,
+        /// Give up after this many seconds.
+        #[arg(long, default_value_t = 120)]
+        seconds_max: u64,
+    },
 }
 
 /// The load.
@@ -54,16 +63,52 @@ pub struct SendOptions {
     json: bool,
 }
 
+impl SendOptions {
+    /// One message at a time to `topic`.
+    fn new(topic: &str) -> Self {
+        Self {
+            broker: SocketAddr::from(([127, 0, 0, 1], 10911)),
+            topic: topic.to_owned(),
+            queues: 4,
+            connections: 1,
+            in_flight: 1,
+            messages: 1,
+            seconds_max: 60,
+            size: 1024,
+            server_pid: None,
+            json: false,
+        }
+    }
+}
+
 /// Runs a measurement; the exit code.
 pub fn run(what: What) -> anyhow::Result<i32> {
-    let What::Send(options) = what;
-    ensure!(
-        options.connections > 0 && options.in_flight > 0,
-        "connections and requests in flight are at least 1"
-    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(send(options))?;
+    match what {
+        What::Send(options) => {
+            let enough = options.connections > 0 && options.in_flight > 0;
+            ensure!(enough, "connections and requests in flight are at least 1");
+            runtime.block_on(send(options))?;
+        }
+        What::First { broker, seconds_max } => runtime.block_on(first(broker, seconds_max))?,
+    }
     Ok(0)
+}
+
+async fn first(broker: SocketAddr, seconds_max: u64) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let deadline = begin + Duration::from_secs(seconds_max);
+    let options = SendOptions { broker, ..SendOptions::new("RaptorFirst") };
+    loop {
+        let attempt = async { Connection::open(&options, 0).await?.run(1, deadline).await };
+        match attempt.await {
+            Ok(()) => break,
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+    println!("first message stored after {:.1} ms", begin.elapsed().as_secs_f64() * 1000.0);
+    Ok(())
 }
 
 async fn send(options: SendOptions) -> anyhow::Result<()> {
