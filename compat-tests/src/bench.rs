@@ -29,8 +29,11 @@ pub struct Options {
     #[arg(long, default_value_t = 10)]
     warm_seconds: u32,
     /// Seconds of each measurement.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 3)]
     seconds: u32,
+    /// MiB of memory to touch and free before each measurement (`raptormq bench send --touch-mib`).
+    #[arg(long, default_value_t = 3072)]
+    touch_mib: u32,
     /// Extra broker properties, `key=value`.
     #[arg(long)]
     set: Vec<String>,
@@ -93,6 +96,7 @@ fn measure(setup: &Setup, kind: &Kind, options: &Options) -> Result<Vec<Value>> 
             .args(["--broker", &broker])
             .args(["--connections", &connections.to_string(), "--in-flight", &in_flight.to_string()])
             .args(["--seconds-max", &seconds.to_string(), "--server-pid", &broker_pid.to_string()])
+            .args(["--touch-mib", &options.touch_mib.to_string()])
             .output()
             .context("raptormq")?;
         ensure!(output.status.success(), "bench send: {}", String::from_utf8_lossy(&output.stderr));
