@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use raptormq_wire::RemotingCommand;
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,12 +29,16 @@ pub enum CallError {
     Timeout(String, Duration),
 }
 
+/// The connection to an address, once there is one.
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<Peer>>>>;
+
 /// The outbound side of a server. Requests that arrive on its connections are answered from its own request table.
 pub struct Client {
     routes: Arc<RouteTable>,
     limits: Limits,
     connect_timeout: Duration,
-    peers: Mutex<HashMap<String, Arc<Peer>>>,
+    /// One lock per address: an address that does not answer holds up nobody who calls another one.
+    peers: parking_lot::Mutex<HashMap<String, Slot>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -47,7 +50,7 @@ impl Client {
             routes,
             limits,
             connect_timeout,
-            peers: Mutex::default(),
+            peers: parking_lot::Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
@@ -84,16 +87,27 @@ impl Client {
     }
 
     async fn peer(&self, address: &str) -> Result<Arc<Peer>, CallError> {
-        let mut peers = self.peers.lock().await;
-        peers.retain(|_, peer| !peer.is_closed());
-        if let Some(peer) = peers.get(address) {
+        let slot = self.slot(address);
+        let mut slot = slot.lock().await;
+        if let Some(peer) = slot.as_ref().filter(|peer| !peer.is_closed()) {
             return Ok(peer.clone());
         }
         let connect = tokio::time::timeout(self.connect_timeout, TcpStream::connect(address)).await;
         let Ok(Ok(stream)) = connect else { return Err(CallError::Connect(address.to_owned())) };
         let peer = self.adopt(stream).map_err(|_| CallError::Connect(address.to_owned()))?;
-        peers.insert(address.to_owned(), peer.clone());
+        *slot = Some(peer.clone());
         Ok(peer)
+    }
+
+    /// The slot of an address. Those of addresses that are neither connected nor being called are forgotten.
+    fn slot(&self, address: &str) -> Slot {
+        let mut peers = self.peers.lock();
+        let in_use = |slot: &Slot| {
+            Arc::strong_count(slot) > 1
+                || slot.try_lock().is_ok_and(|peer| peer.as_ref().is_some_and(|peer| !peer.is_closed()))
+        };
+        peers.retain(|_, slot| in_use(slot));
+        peers.entry(address.to_owned()).or_default().clone()
     }
 
     fn adopt(&self, stream: TcpStream) -> std::io::Result<Arc<Peer>> {

@@ -20,7 +20,7 @@ use crate::router::{Reply, Request, RouteTable};
 /// Bounds of a connection.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Largest frame in bytes, without its length field (`com.rocketmq.remoting.frameMaxLength`).
+    /// Largest frame in bytes, its length field included (`com.rocketmq.remoting.frameMaxLength`).
     pub frame_max: usize,
     /// A connection on which nothing was read or written for this long is closed.
     pub idle: Duration,
@@ -59,6 +59,16 @@ pub(crate) struct Connection {
 
 type Unanswered = FuturesUnordered<std::pin::Pin<Box<dyn Future<Output = RemotingCommand> + Send>>>;
 
+/// What became of the input of a connection.
+enum Handled {
+    /// Every whole frame was handled.
+    All,
+    /// Frames are left until answers have gone out.
+    Paused,
+    /// The connection is to be closed, for this reason.
+    Close(String),
+}
+
 impl Connection {
     /// Serves the connection until it ends, and says why it did (`None`: the peer closed it or we were asked to).
     pub(crate) async fn run(mut self, mut stream: TcpStream) -> Option<String> {
@@ -76,9 +86,17 @@ impl Connection {
         let mut last_activity = Instant::now();
         let idle = tokio::time::sleep_until(last_activity + self.limits.idle);
         tokio::pin!(idle);
+        let mut unhandled = false;
         loop {
+            if unhandled {
+                match self.handle_input(&mut input, &mut out, &unanswered) {
+                    Handled::All => unhandled = false,
+                    Handled::Paused => {}
+                    Handled::Close(reason) => return Some(reason),
+                }
+            }
             let room = out.len() < self.limits.write_budget;
-            let reading = room && unanswered.len() < self.limits.unanswered_max;
+            let reading = !unhandled && room && unanswered.len() < self.limits.unanswered_max;
             if reading && input.capacity() - input.len() < read_size / 2 {
                 input.reserve(read_size);
             }
@@ -114,8 +132,10 @@ impl Connection {
                     Ok(n) => {
                         read_size = next_read_size(read_size, n);
                         last_activity = Instant::now();
-                        if let Some(reason) = self.handle_input(&mut input, &mut out, &unanswered) {
-                            return Some(reason);
+                        match self.handle_input(&mut input, &mut out, &unanswered) {
+                            Handled::All => {}
+                            Handled::Paused => unhandled = true,
+                            Handled::Close(reason) => return Some(reason),
                         }
                         if input.is_empty() && input.capacity() > 4 * read_size {
                             input = BytesMut::new();
@@ -127,23 +147,21 @@ impl Connection {
         }
     }
 
-    /// Handles every whole frame of the input, in order; returns a reason to close the connection.
-    fn handle_input(
-        &self,
-        input: &mut BytesMut,
-        out: &mut Outbox,
-        unanswered: &Unanswered,
-    ) -> Option<String> {
+    /// Handles the whole frames of the input, in order, as long as their answers have room.
+    fn handle_input(&self, input: &mut BytesMut, out: &mut Outbox, unanswered: &Unanswered) -> Handled {
         loop {
+            if out.len() >= self.limits.write_budget || unanswered.len() >= self.limits.unanswered_max {
+                return Handled::Paused;
+            }
             let command = match frame::split(input, self.limits.frame_max) {
-                Ok(None) => return None,
+                Ok(None) => return Handled::All,
                 Ok(Some(bytes)) => frame::decode(bytes),
-                Err(error) => return Some(error.to_string()),
+                Err(error) => return Handled::Close(error.to_string()),
             };
             match command {
                 Ok(command) if command.is_response() => self.peer.answered(command),
                 Ok(command) => self.handle_request(command, out, unanswered),
-                Err(error) => return Some(error.to_string()),
+                Err(error) => return Handled::Close(error.to_string()),
             }
         }
     }
@@ -158,11 +176,15 @@ impl Connection {
                     out.push(&response);
                 }
             }
-            // A oneway request is still carried out to its end; its answer is an empty command that is not written.
+            // A oneway request is still carried out to its end; its answer is not written.
             Reply::Later(future) if to.oneway => {
                 tokio::spawn(future);
             }
-            Reply::Later(future) => unanswered.push(Box::pin(async move { to.stamp(future.await) })),
+            // Nothing is carried out while it is held, so there is nothing to do for nobody.
+            Reply::Held(_) if to.oneway => {}
+            Reply::Later(future) | Reply::Held(future) => {
+                unanswered.push(Box::pin(async move { to.stamp(future.await) }))
+            }
         }
     }
 }

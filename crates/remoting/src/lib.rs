@@ -16,7 +16,7 @@ mod server;
 pub use client::{CallError, Client};
 pub use conn::Limits;
 pub use peer::{Peer, PeerGone};
-pub use router::{Answer, Lane, Ports, Refusal, Reply, Request, RouteTable, Row, later};
+pub use router::{Answer, Lane, Ports, Refusal, Reply, Request, RouteTable, Row, held, later};
 pub use server::{OnClose, Server};
 
 #[cfg(test)]

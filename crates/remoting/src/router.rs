@@ -75,6 +75,9 @@ pub enum Reply {
     Now(RemotingCommand),
     /// The answer comes later; the connection goes on reading meanwhile.
     Later(Pin<Box<dyn Future<Output = RemotingCommand> + Send>>),
+    /// The answer comes when something happens that is none of this request's work (a held pull). It no longer counts
+    /// against its [`Lane`]; how many a connection may have is bounded by `Limits::unanswered_max`.
+    Held(Pin<Box<dyn Future<Output = RemotingCommand> + Send>>),
     /// There is no answer on this connection.
     Nothing,
 }
@@ -88,6 +91,11 @@ impl From<Answer> for Reply {
 /// A reply that waits for `future`.
 pub fn later(future: impl Future<Output = Answer> + Send + 'static) -> Reply {
     Reply::Later(Box::pin(async move { future.await.unwrap_or_else(RemotingCommand::from) }))
+}
+
+/// A reply that is held until `future` answers it.
+pub fn held(future: impl Future<Output = RemotingCommand> + Send + 'static) -> Reply {
+    Reply::Held(Box::pin(future))
 }
 
 /// A class of requests with a bound on how many may be unanswered, as Java bounds the queue of each thread pool.
@@ -259,6 +267,9 @@ impl RouteTable {
         match std::panic::catch_unwind(AssertUnwindSafe(|| (route.handler)(request))) {
             Ok(Reply::Later(future)) => Reply::Later(Box::pin(async move {
                 let _guard = guard;
+                AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|_| panicked(code))
+            })),
+            Ok(Reply::Held(future)) => Reply::Held(Box::pin(async move {
                 AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|_| panicked(code))
             })),
             Ok(reply) => reply,

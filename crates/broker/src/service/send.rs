@@ -127,7 +127,7 @@ impl SendService {
             service.registration.register_topics(&[&header.topic]).await;
             match service.store_and_answer(&broker, &header, request, &topic) {
                 Reply::Now(response) => Ok(response),
-                Reply::Later(response) => Ok(response.await),
+                Reply::Later(response) | Reply::Held(response) => Ok(response.await),
                 Reply::Nothing => Err(Refusal::system_error("no answer")),
             }
         })
