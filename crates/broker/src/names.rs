@@ -64,6 +64,9 @@ const SYSTEM_TOPICS: &[&str] = &[
 /// The page that Java's remarks point to.
 pub const FAQ: &str = "\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
 
+/// Queues that a topic may be given. Java takes any number and then builds answers of so many entries.
+pub const QUEUES_MAX: i32 = 65_536;
+
 const TOPIC_LENGTH_MAX: usize = 127;
 const RETRY_OR_DLQ_LENGTH_MAX: usize = 255;
 const GROUP_LENGTH_MAX: usize = 120;

@@ -44,6 +44,10 @@ impl GroupAdmin {
         let group: SubscriptionGroupConfig = body(&request.command)?;
         names::validate_group(&group.group_name)
             .map_err(|remark| Refusal::new(ResponseCode::INVALID_PARAMETER, remark))?;
+        if group.retry_queue_nums > names::QUEUES_MAX {
+            let remark = format!("A retry topic has at most {} queues here.", names::QUEUES_MAX);
+            return Err(Refusal::new(ResponseCode::INVALID_PARAMETER, remark));
+        }
         tracing::info!(group = group.group_name, remote = %request.peer.remote(), "group created or changed");
         self.groups.put(group);
         Ok(success())
@@ -95,10 +99,7 @@ impl GroupAdmin {
     pub fn consume_stats(&self, request: &Request) -> Answer {
         let header: GetConsumeStatsRequestHeader = request.header()?;
         let group = &header.consumer_group;
-        let topics = match header.topic.filter(|t| !t.is_empty()) {
-            Some(topic) => BTreeSet::from([topic]),
-            None => self.offsets.topics_of(group),
-        };
+        let topics = self.topics_of_stats(&header);
         let broker_name = &self.live.broker().broker_name;
         let mut stats = ConsumeStats::default();
         for topic in topics {
@@ -121,5 +122,22 @@ impl GroupAdmin {
             }
         }
         Ok(success().with_body(json::to_vec(&stats)))
+    }
+
+    /// The topics that are asked for; where none is named, or only one, those that the group does not subscribe to
+    /// (any more) are left out (`getTopicsForCollectingConsumeStats`).
+    fn topics_of_stats(&self, header: &GetConsumeStatsRequestHeader) -> BTreeSet<String> {
+        let listed = header.topic_list.as_deref().unwrap_or_default().split(';').filter(|t| !t.is_empty());
+        let listed: BTreeSet<String> = listed.map(str::to_owned).collect();
+        if !listed.is_empty() {
+            return listed;
+        }
+        let group = &header.consumer_group;
+        let mut topics = match header.topic.as_ref().filter(|t| !raptormq_base::java::is_blank(t)) {
+            Some(topic) => BTreeSet::from([topic.clone()]),
+            None => self.offsets.topics_of(group),
+        };
+        topics.retain(|topic| self.consumers.may_consume(group, topic));
+        topics
     }
 }

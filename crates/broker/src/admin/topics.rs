@@ -76,6 +76,9 @@ impl TopicAdmin {
         let invalid = |remark: String| Refusal::new(ResponseCode::INVALID_PARAMETER, remark);
         names::validate_topic(name).map_err(invalid)?;
         self.protect_system_topic(name)?;
+        if header.read_queue_nums.max(header.write_queue_nums) > names::QUEUES_MAX {
+            return Err(invalid(format!("A topic has at most {} queues here.", names::QUEUES_MAX)));
+        }
         let filter = TopicFilterType::VALUES.iter().find(|(_, text)| *text == header.topic_filter_type);
         let Some((filter, _)) = filter else {
             let remark = format!("topicFilterType = [{}] value invalid", header.topic_filter_type);

@@ -57,8 +57,10 @@ impl ClientService {
             if reject_pull && consumer.consume_type == Some(ConsumeType::ConsumeActively) {
                 continue;
             }
-            changed_by_others |= self.consumers.fingerprint_changed(&consumer.group_name, fingerprint);
-            self.register_consumer(consumer, channel.clone(), fingerprint != 0 && data.without_sub);
+            let without_subscriptions = fingerprint != 0 && data.without_sub;
+            self.register_consumer(consumer, channel.clone(), without_subscriptions);
+            changed_by_others |=
+                self.consumers.must_resend(&consumer.group_name, fingerprint, without_subscriptions);
         }
         for producer in &data.producer_data_set {
             self.producers.register(&producer.group_name, channel.clone());
@@ -155,6 +157,7 @@ impl ClientService {
         let broker = self.live.broker();
         let ms = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         let limit = ms(broker.channel_expired_timeout);
+        self.locks.forget_expired();
         self.producers.expire(limit);
         for changed in self.consumers.expire(limit, ms(broker.subscription_expired_timeout)) {
             notify(Some(changed));

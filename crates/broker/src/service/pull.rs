@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raptormq_base::java;
-use raptormq_remoting::{Refusal, Reply, Request, later};
+use raptormq_remoting::{Peer, Refusal, Reply, Request, held, later};
 use raptormq_store::{Filter, Get, GetRequest, GetResult, GetStatus, Store};
 use raptormq_wire::body::{
     ConsumeType, MessageModel, SubscriptionData, SubscriptionGroupConfig, TopicConfig,
@@ -14,7 +14,7 @@ use raptormq_wire::header::{PullMessageRequestHeader, PullMessageResponseHeader}
 use raptormq_wire::{Body, RemotingCommand, RequestCode, ResponseCode};
 
 use super::send::auto_create_group;
-use crate::config::{BrokerSettings, LiveConfig};
+use crate::config::LiveConfig;
 use crate::names::{self, FAQ, perm};
 use crate::stats::Stats;
 use crate::tables::arrivals::Arrivals;
@@ -65,6 +65,8 @@ pub struct PullService {
 /// A pull that has passed its checks.
 struct Pull {
     header: PullMessageRequestHeader,
+    code: RequestCode,
+    peer: Arc<Peer>,
     group: Arc<SubscriptionGroupConfig>,
     topic: Arc<TopicConfig>,
     filter: Option<Arc<TagFilter>>,
@@ -96,19 +98,13 @@ impl PullService {
     pub fn pull(self: &Arc<Self>, request: Request) -> Reply {
         let pull = match self.check(&request) {
             Ok(pull) => pull,
-            Err(Forbidden { refusal, kind }) => {
-                let mut response = RemotingCommand::from(refusal);
-                if let Some(kind) = kind {
-                    response.ext.insert_int("forbiddenType", kind.into());
-                }
-                return Reply::Now(response);
-            }
+            Err(forbidden) => return Reply::Now(forbidden.into()),
         };
         let service = self.clone();
         match self.get(&pull) {
             Get::Ready(result) => match self.answer_or_hold(&pull, result, true) {
                 Some(response) => Reply::Now(response),
-                None => later(async move { Ok(service.hold(pull).await) }),
+                None => held(async move { service.hold(pull).await }),
             },
             Get::Cold(cold) => later(async move {
                 let result = run_blocking(cold).await?;
@@ -121,13 +117,51 @@ impl PullService {
     }
 
     fn check(&self, request: &Request) -> Result<Pull, Forbidden> {
-        let header: PullMessageRequestHeader = request.header()?;
+        let mut header: PullMessageRequestHeader = request.header()?;
+        let code = RequestCode(request.command.code);
+        let (group, topic) = self.admit(&header, code, &request.peer)?;
+        let filter = self.filter(&header, &group, &request.peer)?;
+        // It may be long, and is not needed while the pull is held.
+        header.subscription = None;
+        Ok(Pull { header, code, peer: request.peer.clone(), group, topic, filter })
+    }
+
+    /// What has changed while the pull was held counts, as in Java, where a woken pull is processed anew.
+    fn check_again(&self, pull: &mut Pull) -> Result<(), Forbidden> {
+        (pull.group, pull.topic) = self.admit(&pull.header, pull.code, &pull.peer)?;
+        if pull.header.sys_flag & flag::SUBSCRIPTION == 0 {
+            pull.filter = self.filter(&pull.header, &pull.group, &pull.peer)?;
+        }
+        Ok(())
+    }
+
+    fn filter(
+        &self,
+        header: &PullMessageRequestHeader,
+        group: &SubscriptionGroupConfig,
+        peer: &Peer,
+    ) -> Result<Option<Arc<TagFilter>>, Forbidden> {
+        let subscription = self.subscription(header, group)?;
+        if !is_tag_type(&subscription.expression_type) {
+            return Err(filter_refused(&subscription.expression_type).into());
+        }
+        self.check_pull_consumer(header, peer)?;
+        Ok(TagFilter::of(&subscription))
+    }
+
+    /// The group and topic, if the pull is allowed at all.
+    fn admit(
+        &self,
+        header: &PullMessageRequestHeader,
+        code: RequestCode,
+        peer: &Peer,
+    ) -> Result<(Arc<SubscriptionGroupConfig>, Arc<TopicConfig>), Forbidden> {
         let broker = self.live.broker();
         if !perm::is_readable(broker.broker_permission) {
             let remark = format!("the broker[{}] pulling message is forbidden", broker.broker_ip1);
             return Err(Forbidden::no_permission(remark, forbidden::BROKER));
         }
-        if request.command.code == RequestCode::LITE_PULL_MESSAGE.0 && !broker.lite_pull_message_enable {
+        if code == RequestCode::LITE_PULL_MESSAGE && !broker.lite_pull_message_enable {
             let remark = format!("the broker[{}] for lite pull consumer is forbidden", broker.broker_ip1);
             return Err(Forbidden::no_permission(remark, forbidden::BROKER));
         }
@@ -154,17 +188,11 @@ impl PullService {
                 header.queue_id,
                 header.topic,
                 topic.read_queue_nums,
-                request.peer.remote()
+                peer.remote()
             );
             return Err(Refusal::new(ResponseCode::INVALID_PARAMETER, remark).into());
         }
-        let subscription = self.subscription(&header, &group)?;
-        if !is_tag_type(&subscription.expression_type) {
-            return Err(filter_refused(&subscription.expression_type).into());
-        }
-        self.check_pull_consumer(&broker, &header, request)?;
-        let filter = TagFilter::of(&subscription);
-        Ok(Pull { header, group, topic, filter })
+        Ok((group, topic))
     }
 
     /// What the pull wants: its own subscription, or that of its group's last heartbeat.
@@ -182,7 +210,7 @@ impl PullService {
                 let remark = "parse the consumer's subscription failed";
                 Refusal::new(ResponseCode::SUBSCRIPTION_PARSE_FAILED, remark)
             })?);
-            self.consumers.carry(name, &header.topic, &subscription);
+            self.consumers.carry(name, &header.topic);
             return Ok(subscription);
         }
         let not_exist =
@@ -211,17 +239,12 @@ impl PullService {
         Ok(subscription)
     }
 
-    fn check_pull_consumer(
-        &self,
-        broker: &BrokerSettings,
-        header: &PullMessageRequestHeader,
-        request: &Request,
-    ) -> Result<(), Refusal> {
-        if !broker.reject_pull_consumer_enable {
+    fn check_pull_consumer(&self, header: &PullMessageRequestHeader, peer: &Peer) -> Result<(), Refusal> {
+        if !self.live.broker().reject_pull_consumer_enable {
             return Ok(());
         }
         let pushed_or_known = self.consumers.with_group(&header.consumer_group, |g| {
-            g.consume_type != ConsumeType::ConsumeActively || g.channels.contains_key(&request.peer.id())
+            g.consume_type != ConsumeType::ConsumeActively || g.channels.contains_key(&peer.id())
         });
         if pushed_or_known == Some(true) || header.consumer_group == names::TOOLS_GROUP {
             return Ok(());
@@ -284,28 +307,35 @@ impl PullService {
 
     /// Waits until a wanted message comes, somebody changes the queue's offsets, or the client's patience ends; then
     /// looks once more and answers in any case.
-    async fn hold(&self, pull: Pull) -> RemotingCommand {
-        let header = &pull.header;
+    async fn hold(&self, mut pull: Pull) -> RemotingCommand {
         let broker = self.live.broker();
         let patience = if broker.long_polling_enable {
-            header.suspend_timeout_millis
+            pull.header.suspend_timeout_millis
         } else {
             broker.short_polling_time_mills
         };
         let deadline = tokio::time::Instant::now()
             + Duration::from_millis(u64::try_from(patience).unwrap_or(0).min(600_000));
+        // The end of the queue at the last look that found nothing: only a longer queue is looked at at once.
+        let mut looked_at = i64::MIN;
         loop {
+            let header = &pull.header;
             let filter = pull.filter.clone().map(|f| {
                 let wanted: crate::tables::arrivals::TagFilter = Box::new(move |code| f.matches_queue(code));
                 wanted
             });
             let mut wait =
                 self.arrivals.register(&header.topic, header.queue_id, header.queue_offset, filter);
-            if self.store.queue_max(&header.topic, header.queue_id) <= header.queue_offset {
+            let end = self.store.queue_max(&header.topic, header.queue_id);
+            if end <= header.queue_offset || end == looked_at {
                 let check = deadline.min(tokio::time::Instant::now() + HOLD_CHECK);
                 let _ = tokio::time::timeout_at(check, wait.woken()).await;
             }
             drop(wait);
+            looked_at = end;
+            if let Err(forbidden) = self.check_again(&mut pull) {
+                return forbidden.into();
+            }
             let result = match self.get(&pull) {
                 Get::Ready(result) => result,
                 Get::Cold(cold) => match run_blocking(cold).await {
@@ -313,7 +343,8 @@ impl PullService {
                     Err(refusal) => return refusal.into(),
                 },
             };
-            let nothing = response_code(result.status, header.queue_offset) == ResponseCode::PULL_NOT_FOUND;
+            let nothing =
+                response_code(result.status, pull.header.queue_offset) == ResponseCode::PULL_NOT_FOUND;
             if nothing && tokio::time::Instant::now() < deadline {
                 continue;
             }
@@ -355,6 +386,16 @@ struct Forbidden {
 impl Forbidden {
     fn no_permission(remark: String, kind: i32) -> Self {
         Self { refusal: Refusal::new(ResponseCode::NO_PERMISSION, remark), kind: Some(kind) }
+    }
+}
+
+impl From<Forbidden> for RemotingCommand {
+    fn from(forbidden: Forbidden) -> Self {
+        let mut response = RemotingCommand::from(forbidden.refusal);
+        if let Some(kind) = forbidden.kind {
+            response.ext.insert_int("forbiddenType", kind.into());
+        }
+        response
     }
 }
 

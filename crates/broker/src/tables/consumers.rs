@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -24,6 +25,8 @@ pub struct ConsumerGroup {
     pub subscriptions: BTreeMap<String, Arc<SubscriptionData>>,
     /// Live connections, by connection id.
     pub channels: HashMap<u64, ClientChannel>,
+    /// The fingerprint of the last heartbeat, which stands for the subscriptions of its sender.
+    fingerprint: Option<i32>,
 }
 
 impl ConsumerGroup {
@@ -59,13 +62,14 @@ pub struct MembersChanged {
     pub peers: Vec<Arc<Peer>>,
 }
 
+/// When a pull last carried a subscription, as milliseconds of the monotonic clock.
+type Carried = AtomicU64;
+
 #[derive(Default)]
 struct State {
     groups: HashMap<String, ConsumerGroup>,
-    /// Subscriptions that pulls carry themselves, by group and topic, with the monotonic time of the last pull.
-    carried: HashMap<String, HashMap<String, (Arc<SubscriptionData>, Duration)>>,
-    /// The fingerprint of the last heartbeat of a group.
-    fingerprints: HashMap<String, i32>,
+    /// Topics that pulls carry subscriptions for, by group: such consumers need not send heartbeats.
+    carried: HashMap<String, HashMap<String, Carried>>,
 }
 
 /// All consumers.
@@ -112,10 +116,13 @@ impl ConsumerTable {
             .then(|| MembersChanged { group: data.group_name.clone(), peers: group.peers() })
     }
 
-    /// Remembers a heartbeat's fingerprint; whether it differs from the one before.
-    pub fn fingerprint_changed(&self, group: &str, fingerprint: i32) -> bool {
-        let old = self.state.write().fingerprints.insert(group.to_owned(), fingerprint);
-        old.is_some_and(|old| old != fingerprint)
+    /// Remembers a heartbeat's fingerprint. Whether the sender should send its subscriptions again: because another
+    /// member of the group has others, or, with `without_subscriptions`, because they are not known here (any more).
+    pub fn must_resend(&self, group: &str, fingerprint: i32, without_subscriptions: bool) -> bool {
+        let mut state = self.state.write();
+        let Some(found) = state.groups.get_mut(group) else { return false };
+        let differs = found.fingerprint.replace(fingerprint).is_some_and(|old| old != fingerprint);
+        differs || (without_subscriptions && found.subscriptions.is_empty())
     }
 
     /// Forgets one connection of a group; returns whom to tell.
@@ -153,7 +160,9 @@ impl ConsumerTable {
             silent.map(|(name, c)| (name.clone(), c.peer.clone())).collect()
         };
         self.state.write().carried.retain(|_, topics| {
-            topics.retain(|_, (_, used)| now.saturating_sub(*used) <= carried_limit);
+            topics.retain(|_, used| {
+                now.saturating_sub(Duration::from_millis(*used.get_mut())) <= carried_limit
+            });
             !topics.is_empty()
         });
         let mut changed = Vec::new();
@@ -188,15 +197,63 @@ impl ConsumerTable {
         state.groups.iter().filter(|(_, g)| subscribed(g)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Remembers a subscription that a pull carried.
-    pub fn carry(&self, group: &str, topic: &str, subscription: &Arc<SubscriptionData>) {
-        let now = self.clock.monotonic();
-        let mut state = self.state.write();
-        if let Some(entry) = state.carried.get_mut(group).and_then(|topics| topics.get_mut(topic)) {
-            *entry = (subscription.clone(), now);
+    /// Remembers that a pull of `group` carried its own subscription of `topic`.
+    pub fn carry(&self, group: &str, topic: &str) {
+        let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+        if let Some(used) = self.state.read().carried.get(group).and_then(|topics| topics.get(topic)) {
+            used.store(now, Ordering::Relaxed);
             return;
         }
-        let topics = state.carried.entry(group.to_owned()).or_default();
-        topics.insert(topic.to_owned(), (subscription.clone(), now));
+        let mut state = self.state.write();
+        state.carried.entry(group.to_owned()).or_default().insert(topic.to_owned(), Carried::new(now));
+    }
+
+    /// Whether `topic` belongs to what `group` consumes, as far as its heartbeats and pulls tell; a group without any
+    /// known subscription may consume everything (`ConsumerManager.findSubscriptionData`).
+    pub fn may_consume(&self, group: &str, topic: &str) -> bool {
+        let state = self.state.read();
+        let of_heartbeats = state.groups.get(group).map(|g| &g.subscriptions);
+        of_heartbeats.is_none_or(|topics| topics.is_empty() || topics.contains_key(topic))
+            || state.carried.get(group).is_some_and(|topics| topics.contains_key(topic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use raptormq_base::clock::ManualClock;
+
+    #[test]
+    fn carried_subscriptions_are_forgotten_when_nobody_pulls_with_them() {
+        let clock = Arc::new(ManualClock::new(0));
+        let table = ConsumerTable::new(clock.clone());
+        assert!(table.may_consume("G", "T"), "nothing is known about the group");
+        table.state.write().groups.entry("G".into()).or_default();
+        assert!(table.may_consume("G", "T"), "the group has no subscriptions");
+        let other = SubscriptionData { topic: "U".into(), ..SubscriptionData::default() };
+        table.state.write().groups.entry("G".into()).or_default().update_subscriptions(&[other]);
+        assert!(!table.may_consume("G", "T"));
+        table.carry("G", "T");
+        assert!(table.may_consume("G", "T") && table.may_consume("G", "U"));
+        clock.advance_ms(600);
+        table.carry("G", "T");
+        clock.advance_ms(600);
+        table.expire(Duration::from_secs(1), Duration::from_millis(600));
+        assert!(table.may_consume("G", "T"));
+        clock.advance_ms(1);
+        table.expire(Duration::from_secs(1), Duration::from_millis(600));
+        assert!(!table.may_consume("G", "T"));
+        assert!(table.state.read().carried.is_empty());
+    }
+
+    #[test]
+    fn a_client_is_asked_for_subscriptions_that_changed_or_are_not_known() {
+        let table = ConsumerTable::new(Arc::new(ManualClock::new(0)));
+        assert!(!table.must_resend("G", 1, true), "nothing is kept for groups that do not exist");
+        table.state.write().groups.entry("G".into()).or_default();
+        assert!(table.must_resend("G", 1, true));
+        assert!(!table.must_resend("G", 1, false));
+        assert!(table.must_resend("G", 2, false));
+        assert!(!table.must_resend("G", 2, false));
     }
 }

@@ -60,6 +60,15 @@ impl QueueLocks {
         }
     }
 
+    /// Forgets the locks that were not renewed: they are as free as those that nobody took.
+    pub fn forget_expired(&self) {
+        let now = self.clock.monotonic();
+        self.groups.lock().retain(|_, held| {
+            held.retain(|_, entry| !expired(entry, now));
+            !held.is_empty()
+        });
+    }
+
     /// Whether no client of `group` holds a live lock, which tells that the group does not consume in order.
     pub fn all_expired(&self, group: &str) -> bool {
         let now = self.clock.monotonic();
@@ -97,5 +106,12 @@ mod tests {
         assert_eq!(locks.lock("g", vec![queue(0), queue(1)], "c2"), [queue(0)]);
         locks.unlock("g", &[queue(1)], "c1");
         assert_eq!(locks.lock("g", vec![queue(1)], "c2"), [queue(1)]);
+        clock.advance_ms(60_000);
+        locks.lock("none", vec![], "c1");
+        locks.forget_expired();
+        assert_eq!(locks.groups.lock().len(), 1, "locks at the end of their life are still held");
+        clock.advance_ms(1);
+        locks.forget_expired();
+        assert!(locks.groups.lock().is_empty());
     }
 }
