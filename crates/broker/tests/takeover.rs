@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -191,7 +191,7 @@ async fn check_tables(running: &Running, manifest: &Value) {
     }
 }
 
-async fn send_and_restart(running: Running, conf: &str, root: &PathBuf, port: u16) {
+async fn send_and_restart(running: Running, conf: &str, root: &Path, port: u16) {
     let max = GetMaxOffsetRequestHeader { topic: "GoldenA".into(), queue_id: 1, ..Default::default() };
     let before = running.offset(RequestCode::GET_MAX_OFFSET, &max).await;
     let header = SendMessageRequestHeader {

@@ -73,7 +73,11 @@ impl GroupTable {
         }
         let created = {
             let mut state = self.state.write();
-            let created = state.table.entry(name.to_owned()).or_insert_with(|| Arc::new(group(name))).clone();
+            if let Some(found) = state.table.get(name) {
+                return Some(found.clone());
+            }
+            let created = Arc::new(group(name));
+            state.table.insert(name.to_owned(), created.clone());
             state.version.advance(0, self.clock.wall_ms());
             created
         };
@@ -125,9 +129,12 @@ impl GroupTable {
 
     /// Writes the file. A failure is logged: the table in memory stays right and the next change writes again.
     pub fn save(&self) {
-        let _one_at_a_time = self.saving.lock();
-        let wrapper = self.wrapper();
-        if let Err(error) = blocking(|| persist::save(&self.path, &wrapper)) {
+        // Waiting for another writer is waiting for the disk, too.
+        let saved = blocking(|| {
+            let _one_at_a_time = self.saving.lock();
+            persist::save(&self.path, &self.wrapper())
+        });
+        if let Err(error) = saved {
             tracing::error!(file = %self.path.display(), %error, "consumer groups are not persisted");
         }
     }

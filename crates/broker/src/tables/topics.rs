@@ -169,8 +169,9 @@ impl TopicTable {
             if existing.order == order {
                 return Some((existing, false));
             }
-            let changed = TopicConfig { order, ..(*existing).clone() };
-            return Some((self.put(changed), true));
+            if let Some(changed) = self.change(&[name], |topic| topic.order = order).pop() {
+                return Some((changed, true));
+            }
         }
         self.create(name, |_| {
             let mut created = topic(name, queues, perm::READ | perm::WRITE);
@@ -208,21 +209,35 @@ impl TopicTable {
 
     /// Takes over the order flags that the name server keeps; whether one changed (`updateOrderTopicConfig`).
     pub fn set_order_topics(&self, ordered: &[String]) -> bool {
-        let changed: Vec<TopicConfig> = {
+        let unordered: Vec<&str> = {
             let state = self.state.read();
-            let is_ordered = |name: &String| ordered.contains(name);
-            state
-                .table
-                .iter()
-                .filter(|(name, topic)| is_ordered(name) && !topic.order)
-                .map(|(_, topic)| TopicConfig { order: true, ..(**topic).clone() })
-                .collect()
+            let is_unordered = |name: &str| state.table.get(name).is_some_and(|topic| !topic.order);
+            ordered.iter().map(String::as_str).filter(|name| is_unordered(name)).collect()
         };
-        let any = !changed.is_empty();
-        for topic in changed {
-            self.put(topic);
+        !self.change(&unordered, |topic| topic.order = true).is_empty()
+    }
+
+    /// Changes those of `names` that exist and are not yet as wanted, and persists the table; returns them.
+    fn change(&self, names: &[&str], change: impl Fn(&mut TopicConfig)) -> Vec<Arc<TopicConfig>> {
+        let mut changed = Vec::new();
+        {
+            let mut state = self.state.write();
+            for name in names {
+                let Some(topic) = state.table.get_mut(*name) else { continue };
+                let mut wanted = (**topic).clone();
+                change(&mut wanted);
+                if wanted != **topic {
+                    *topic = Arc::new(wanted);
+                    changed.push(topic.clone());
+                }
+            }
+            if changed.is_empty() {
+                return changed;
+            }
+            state.version.advance(0, self.clock.wall_ms());
         }
-        any
+        self.save();
+        changed
     }
 
     /// Moves the version without a change, so that name servers take the table again (a new broker permission).
@@ -232,9 +247,12 @@ impl TopicTable {
 
     /// Writes the file. A failure is logged: the table in memory stays right and the next change writes again.
     pub fn save(&self) {
-        let _one_at_a_time = self.saving.lock();
-        let wrapper = self.wrapper();
-        if let Err(error) = blocking(|| persist::save(&self.path, &wrapper)) {
+        // Waiting for another writer is waiting for the disk, too.
+        let saved = blocking(|| {
+            let _one_at_a_time = self.saving.lock();
+            persist::save(&self.path, &self.wrapper())
+        });
+        if let Err(error) = saved {
             tracing::error!(file = %self.path.display(), %error, "topics are not persisted");
         }
     }
