@@ -112,7 +112,7 @@ impl Registration {
             .topic_config_table
             .into_iter()
             .map(|(name, topic)| {
-                let perm = if restricted { broker.broker_permission } else { topic.perm };
+                let perm = if restricted { topic.perm & broker.broker_permission } else { topic.perm };
                 (name, TopicConfig { perm, ..topic })
             })
             .collect();

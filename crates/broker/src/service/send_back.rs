@@ -80,7 +80,8 @@ impl SendBackService {
         } else {
             let queue = self.next_queue.fetch_add(1, Ordering::Relaxed) % queues;
             let level = match header.delay_level {
-                0 => FIRST_RETRY_LEVEL + message.reconsume_times,
+                // A producer may store any number; Java's arithmetic wraps around.
+                0 => FIRST_RETRY_LEVEL.wrapping_add(message.reconsume_times),
                 level => level,
             };
             (retry_topic, i32::try_from(queue).unwrap_or(0), level)
@@ -125,7 +126,7 @@ impl SendBackService {
             born_timestamp: message.born_timestamp,
             born_host: message.born_host,
             store_host: self.store_host,
-            reconsume_times: message.reconsume_times + 1,
+            reconsume_times: message.reconsume_times.wrapping_add(1),
             prepared_transaction_offset: 0,
             body: message.body.clone(),
             properties: properties.encode().into(),
