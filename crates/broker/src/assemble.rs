@@ -121,7 +121,7 @@ impl Broker {
         let parts = Parts::build(resolved, store, arrivals, levels_ms, clock)?;
         let table = Arc::new(parts.table(resolved));
         let clients = parts.services.clients.clone();
-        let servers = listen(resolved, &table, &clients)?;
+        let servers = listen(resolved, &table, &clients).await?;
         parts.topics.save();
         parts.groups.save();
         let broker = Self {
@@ -149,7 +149,7 @@ impl Broker {
         let offsets = self.offsets.clone();
         self.every(ms(resolved.broker.flush_consumer_offset_interval.into()), move || offsets.save());
         let schedule = self.schedule.clone();
-        self.every(ms(resolved.store.flush_delay_offset_interval), move || schedule.save());
+        self.every(ms(resolved.store.flush_delay_offset_interval), move || schedule.save_what_is_on_disk());
         self.every(CLIENT_SCAN, move || clients.expire());
     }
 
@@ -265,7 +265,7 @@ impl Parts {
             file("delayOffset.json"),
         )?);
         let client =
-            Arc::new(Client::new(Arc::new(RouteTable::new()), Limits::default(), Duration::from_secs(3)));
+            Arc::new(Client::new(Arc::new(RouteTable::new()), limits(resolved), Duration::from_secs(3)));
         let ha_port = resolved.store.ha_listen_port;
         let registration = Arc::new(Registration::new(client.clone(), live.clone(), topics.clone(), ha_port));
         let clients = Arc::new(ClientService {
@@ -377,7 +377,7 @@ pub fn documented_rows(resolved: &Resolved, directory: &Path) -> Result<Vec<Row>
 }
 
 /// The main port and the fast port two below it.
-fn listen(
+async fn listen(
     resolved: &Resolved,
     table: &Arc<RouteTable>,
     clients: &Arc<ClientService>,
@@ -390,14 +390,26 @@ fn listen(
         text: format!("bindAddress={} is no IP address", resolved.server.bind_address),
         exit_code: 253,
     })?;
-    let idle = u64::try_from(resolved.server.server_channel_max_idle_time_seconds).unwrap_or(120);
-    let limits = Limits { idle: Duration::from_secs(idle.max(1)), ..Limits::default() };
     let start = |port: i32, fast: bool| {
         let port = u16::try_from(port).unwrap_or(0);
-        Server::start(SocketAddr::new(bind, port), table.clone(), fast, limits.clone(), on_close.clone())
+        Server::start(SocketAddr::new(bind, port), table.clone(), fast, limits(resolved), on_close.clone())
     };
     let port = resolved.server.listen_port;
-    Ok(vec![start(port, false)?, start(port - 2, true)?])
+    let main = start(port, false)?;
+    match start(port - 2, true) {
+        Ok(fast) => Ok(vec![main, fast]),
+        Err(error) => {
+            main.stop(STOP_STEP).await;
+            Err(error.into())
+        }
+    }
+}
+
+/// Bounds of the connections, as configured.
+fn limits(resolved: &Resolved) -> Limits {
+    let idle = u64::try_from(resolved.server.server_channel_max_idle_time_seconds).unwrap_or(120);
+    let idle = Duration::from_secs(idle.max(1));
+    Limits { idle, frame_max: resolved.frame_max, ..Limits::default() }
 }
 
 fn store_config(settings: &StoreSettings, delay_levels: Vec<i64>) -> StoreConfig {

@@ -234,6 +234,8 @@ pub struct Resolved {
     pub store: StoreSettings,
     /// Server keys.
     pub server: ServerSettings,
+    /// Largest frame, bytes with its length field; no key, but `-Dcom.rocketmq.remoting.frameMaxLength`.
+    pub frame_max: usize,
 }
 
 impl Resolved {
@@ -279,7 +281,8 @@ impl Resolved {
             ));
         }
         let store = StoreSettings::from_config(&config);
-        Ok(Self { config, file, broker, store, server })
+        let frame_max = raptormq_runtime::frame_max().map_err(|text| ConfigRefused::new(253, text))?;
+        Ok(Self { config, file, broker, store, server, frame_max })
     }
 }
 
@@ -384,6 +387,8 @@ pub struct LiveConfig {
     config: Mutex<Config>,
     broker: RwLock<Arc<BrokerSettings>>,
     version: Mutex<i64>,
+    /// Held from a change until it is in the file, so that an older text never replaces a newer one.
+    writing: Mutex<()>,
 }
 
 impl LiveConfig {
@@ -394,6 +399,7 @@ impl LiveConfig {
             config: Mutex::new(resolved.config.clone()),
             broker: RwLock::new(Arc::new(resolved.broker.clone())),
             version: Mutex::new(0),
+            writing: Mutex::new(()),
         }
     }
 
@@ -425,6 +431,7 @@ impl LiveConfig {
     /// # Errors
     /// The I/O error of the conf file; the values are changed in memory then.
     pub fn update(&self, entries: &[Entry]) -> std::io::Result<()> {
+        let _one_at_a_time = self.writing.lock();
         let text = {
             let mut config = self.config.lock();
             config.update(entries);

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raptormq_base::clock::SystemClock;
+use raptormq_runtime::console::say;
 use raptormq_runtime::{
-    NO_HOME_TEXT, detect_host, exit, init_logging, parse_args, print_config, refuse_enforced_tls, stop_signal,
+    NO_HOME_TEXT, StopSignals, detect_host, exit, init_logging, parse_args, print_config, refuse_enforced_tls,
 };
 
 use crate::{Namesrv, SECTIONS, load};
@@ -25,14 +26,14 @@ pub fn main(args: impl IntoIterator<Item = String>) -> i32 {
         Err(error) => return failed(&error),
     };
     if let Some(file) = &args.config_file {
-        println!("load config properties file OK, {}", file.display());
+        say(&format!("load config properties file OK, {}", file.display()));
     }
     if args.print_all {
         print_config(&config, SECTIONS, false);
         return exit::OK;
     }
     if config.get("NamesrvConfig", "rocketmqHome").is_none() {
-        println!("{NO_HOME_TEXT}");
+        say(NO_HOME_TEXT);
         return exit::NO_HOME;
     }
     if let Err(text) = refuse_enforced_tls() {
@@ -44,18 +45,19 @@ pub fn main(args: impl IntoIterator<Item = String>) -> i32 {
         Err(error) => return failed(&error),
     };
     runtime.block_on(async {
+        let mut signals = match StopSignals::install() {
+            Ok(signals) => signals,
+            Err(error) => return failed(&error),
+        };
         let namesrv = match Namesrv::start(config, Arc::new(SystemClock::new())).await {
             Ok(namesrv) => namesrv,
             Err(error) => return failed(&error),
         };
-        println!("{}", namesrv.boot_line());
+        say(&namesrv.boot_line());
         tracing::info!("{}", namesrv.boot_line());
-        let signal = stop_signal().await;
+        let signal = signals.received().await;
         namesrv.stop(STOP_GRACE).await;
-        match signal {
-            Ok(signal) => signal.exit_code(),
-            Err(error) => failed(&error),
-        }
+        signal.exit_code()
     })
 }
 

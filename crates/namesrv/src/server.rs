@@ -28,6 +28,9 @@ pub enum StartError {
     /// `listenPort` is no port, or `bindAddress` no address.
     #[error("cannot listen on bindAddress {0} with listenPort {1}: no such address")]
     Address(String, i32),
+    /// The frame limit in `JAVA_OPT` is no number.
+    #[error("{0}")]
+    FrameMax(String),
     /// The address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] std::io::Error),
@@ -50,7 +53,8 @@ impl Namesrv {
         let settings = Settings::from_config(&config);
         let listen = ServerSettings::from_config(&config);
         let connect_ms = ClientSettings::from_config(&config).connect_timeout_ms;
-        let limits = Limits { idle: seconds(listen.idle_seconds), ..Limits::default() };
+        let frame_max = raptormq_runtime::frame_max().map_err(StartError::FrameMax)?;
+        let limits = Limits { idle: seconds(listen.idle_seconds), frame_max, ..Limits::default() };
 
         let connect_timeout = Duration::from_millis(u64::try_from(connect_ms).unwrap_or(0));
         let client = Arc::new(Client::new(Arc::new(RouteTable::new()), limits.clone(), connect_timeout));

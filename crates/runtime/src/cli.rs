@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command};
 
-use crate::exit;
+use crate::{console, exit};
 
 /// What the command line said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,13 +60,13 @@ pub fn parse_args(
         Ok(matches) => matches,
         Err(error) => {
             let text = error.to_string();
-            eprintln!("{}", text.lines().next().unwrap_or_default());
-            print!("{usage}");
+            console::complain(text.lines().next().unwrap_or_default());
+            console::print(&usage.to_string());
             return Err(exit::BAD_FLAG);
         }
     };
     if matches.get_flag("help") {
-        print!("{usage}");
+        console::print(&usage.to_string());
         return Err(exit::OK);
     }
     Ok(ServerArgs {

@@ -6,6 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use raptormq_base::config::Config;
 use raptormq_base::properties;
 
+use crate::console::say;
+
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfError {
@@ -44,37 +46,13 @@ pub fn load_config(
     if strict && !warnings.is_empty() { Err(ConfError::Strict) } else { Ok(()) }
 }
 
-/// Whether TLS is demanded where it cannot be given yet: by a `-Dtls.server.mode=enforcing` in `JAVA_OPT` or
-/// `JAVA_OPT_EXT`, or by the TLS configuration file (`-Dtls.config.file`, else `/etc/rocketmq/tls.properties`).
-///
-/// # Errors
-/// The text with which to refuse the start: going on would serve in plain text what must be encrypted.
-pub fn refuse_enforced_tls() -> Result<(), String> {
-    let options = ["JAVA_OPT", "JAVA_OPT_EXT"].map(|name| std::env::var(name).unwrap_or_default()).join(" ");
-    let option = |name: &str| {
-        let prefix = format!("-D{name}=");
-        options.split_whitespace().filter_map(|o| o.strip_prefix(&prefix)).next_back().map(str::to_owned)
-    };
-    let file = option("tls.config.file").unwrap_or_else(|| "/etc/rocketmq/tls.properties".to_owned());
-    let from_file = std::fs::read(&file).ok().and_then(|bytes| {
-        let entries = properties::parse(&bytes);
-        entries.into_iter().find(|e| e.key == "tls.server.mode").map(|e| e.value)
-    });
-    match from_file.or_else(|| option("tls.server.mode")) {
-        Some(mode) if mode.trim() == "enforcing" => {
-            Err("tls.server.mode=enforcing is not supported yet; starting would serve without TLS".to_owned())
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Prints `sections` as Java's console logger does: `DATE INFO main - key=value`, the date always in GMT+8.
 pub fn print_config(config: &Config, sections: &[&str], important: bool) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let date = gmt8(now);
     for section in sections {
         for line in config.print(section, important) {
-            println!("{date} INFO main - {line}");
+            say(&format!("{date} INFO main - {line}"));
         }
     }
 }

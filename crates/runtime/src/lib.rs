@@ -2,15 +2,18 @@
 
 mod cli;
 mod conf;
+pub mod console;
 mod host;
+mod java_options;
 mod logging;
 mod signals;
 
 pub use cli::{ServerArgs, parse_args};
-pub use conf::{ConfError, load_config, print_config, refuse_enforced_tls};
+pub use conf::{ConfError, load_config, print_config};
 pub use host::detect_host;
+pub use java_options::{frame_max, java_option, refuse_enforced_tls};
 pub use logging::init_logging;
-pub use signals::{Stop, stop_signal};
+pub use signals::{Stop, StopSignals, stop_signal};
 
 /// Exit codes of the Java start-up classes, as the operating system shows them.
 pub mod exit {

@@ -1,6 +1,6 @@
 //! The signals that ask a server to stop.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Which signal asked for the stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,15 +21,35 @@ impl Stop {
     }
 }
 
+/// The signal handlers. Install them before what they are to stop is started: a signal that comes meanwhile is kept.
+#[derive(Debug)]
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Takes SIGTERM and SIGINT over. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When the handlers cannot be installed.
+    pub fn install() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the first of them.
+    pub async fn received(&mut self) -> Stop {
+        tokio::select! {
+            _ = self.terminate.recv() => Stop::Terminate,
+            _ = self.interrupt.recv() => Stop::Interrupt,
+        }
+    }
+}
+
 /// Waits for SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When the handlers cannot be installed.
 pub async fn stop_signal() -> std::io::Result<Stop> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => Stop::Terminate,
-        _ = interrupt.recv() => Stop::Interrupt,
-    })
+    Ok(StopSignals::install()?.received().await)
 }

@@ -41,6 +41,8 @@ pub struct ScheduleService {
     path: PathBuf,
     progress: Mutex<Progress>,
     saving: Mutex<()>,
+    /// Progress that waits until the messages that it has delivered, those below the log offset, are on disk.
+    waiting: Mutex<Option<(u64, DelayOffsetSerializeWrapper)>>,
 }
 
 /// Lets everything through and remembers the due times, which queue units carry in place of a tag hash.
@@ -72,7 +74,17 @@ impl ScheduleService {
             loaded.data_version.unwrap_or(DataVersion { timestamp: clock.wall_ms(), ..Default::default() });
         let progress = Mutex::new(Progress { offsets: loaded.offset_table, version, moves: 0 });
         let version_step = version_step.max(1);
-        Ok(Self { store, arrivals, clock, levels_ms, version_step, path, progress, saving: Mutex::new(()) })
+        Ok(Self {
+            store,
+            arrivals,
+            clock,
+            levels_ms,
+            version_step,
+            path,
+            progress,
+            saving: Mutex::new(()),
+            waiting: Mutex::new(None),
+        })
     }
 
     /// Serves all levels until cancelled.
@@ -98,10 +110,38 @@ impl ScheduleService {
         }
     }
 
-    /// Writes the file; blocks. A failure is logged, the next period writes again.
+    /// Writes the file; blocks. A failure is logged.
     pub fn save(&self) {
+        self.write(&self.file());
+    }
+
+    /// Writes the progress as far as what it delivered is on disk; the rest waits for the next call. Blocks. The file is
+    /// synced: were it ahead of the log, a power failure would lose delayed messages that were safe before.
+    pub fn save_what_is_on_disk(&self) {
+        let mut waiting = self.waiting.lock();
+        let (end, file) = waiting.take().unwrap_or_else(|| self.deliveries());
+        if self.store.flushed_offset() < end {
+            *waiting = Some((end, file));
+            return;
+        }
+        self.write(&file);
+        let (end, newer) = self.deliveries();
+        if self.store.flushed_offset() >= end {
+            self.write(&newer);
+        } else {
+            *waiting = Some((end, newer));
+        }
+    }
+
+    /// The progress, and an end of the log that is above all that it has delivered.
+    fn deliveries(&self) -> (u64, DelayOffsetSerializeWrapper) {
+        let file = self.file();
+        (self.store.commit_log_max(), file)
+    }
+
+    fn write(&self, file: &DelayOffsetSerializeWrapper) {
         let _one_at_a_time = self.saving.lock();
-        if let Err(error) = persist::save(&self.path, &self.file()) {
+        if let Err(error) = persist::save(&self.path, file) {
             tracing::error!(file = %self.path.display(), %error, "delay offsets are not persisted");
         }
     }
@@ -115,8 +155,10 @@ impl ScheduleService {
             match result.status {
                 GetStatus::Found => {
                     drop(arrival);
-                    if let Some(pause) = self.deliver_due(level, delay_ms, &result, &due_times) {
-                        tokio::time::sleep(pause).await;
+                    match self.deliver_due(level, delay_ms, &result, &due_times) {
+                        Some(pause) => tokio::time::sleep(pause).await,
+                        // A long backlog must neither hold up the other levels nor a stop.
+                        None => tokio::task::yield_now().await,
                     }
                 }
                 GetStatus::OffsetTooSmall | GetStatus::OffsetOverflowBadly | GetStatus::OffsetFoundNull => {
