@@ -114,9 +114,14 @@ impl SendService {
         let retry = header.topic.starts_with(names::RETRY_PREFIX);
         let sys_flag = names::topic_sys_flag(unit && !retry, unit && retry);
         let name = &header.topic;
-        let created = self
-            .topics
-            .create_on_send(name, &header.default_topic, header.default_topic_queue_nums, sys_flag)
+        // The switch can be turned at run time, when TBW102 is there already.
+        let derivable = header.default_topic != names::AUTO_CREATE_TOPIC || broker.auto_create_topic_enable;
+        let derived = derivable.then(|| {
+            let (default, queues) = (&header.default_topic, header.default_topic_queue_nums);
+            self.topics.create_on_send(name, default, queues, sys_flag)
+        });
+        let created = derived
+            .flatten()
             .or_else(|| if retry { self.topics.create_on_send_back(name, 1, false, sys_flag) } else { None });
         let Some((topic, _)) = created else {
             let remark = format!("topic[{name}] not exist, apply first please!{FAQ}");
