@@ -1,7 +1,8 @@
 //! Side by side on one machine: Java's servers and ours in turn, each on an empty store, driven by `raptormq bench`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,9 +32,11 @@ pub struct Options {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 3)]
     seconds: u32,
-    /// MiB of memory to touch and free before each measurement (`raptormq bench send --touch-mib`).
-    #[arg(long, default_value_t = 3072)]
-    touch_mib: u32,
+    /// GiB of page cache to fill before each server starts, by reading a file of holes: the state of a machine on
+    /// which a broker has run for a while. On an empty virtual machine each new page of the log otherwise costs
+    /// microseconds in the host, whoever writes it.
+    #[arg(long, default_value_t = 0)]
+    fill_gib: u64,
     /// Extra broker properties, `key=value`.
     #[arg(long)]
     set: Vec<String>,
@@ -65,6 +68,8 @@ pub fn run(setup: &Setup, options: &Options) -> Result<bool> {
 
 fn measure(setup: &Setup, kind: &Kind, options: &Options) -> Result<Vec<Value>> {
     let dir = setup.run_dir("bench")?;
+    let filler = dir.join("filler");
+    fill(&filler, options.fill_gib)?;
     let extra = options.set.join("\n");
     let mut cluster = Cluster::with_namesrv(setup, kind, &dir, &extra, &JVM)?;
     let raptormq = setup.bin_dir.join("raptormq");
@@ -96,7 +101,6 @@ fn measure(setup: &Setup, kind: &Kind, options: &Options) -> Result<Vec<Value>> 
             .args(["--broker", &broker])
             .args(["--connections", &connections.to_string(), "--in-flight", &in_flight.to_string()])
             .args(["--seconds-max", &seconds.to_string(), "--server-pid", &broker_pid.to_string()])
-            .args(["--touch-mib", &options.touch_mib.to_string()])
             .output()
             .context("raptormq")?;
         ensure!(output.status.success(), "bench send: {}", String::from_utf8_lossy(&output.stderr));
@@ -111,6 +115,14 @@ fn measure(setup: &Setup, kind: &Kind, options: &Options) -> Result<Vec<Value>> 
     cluster.stop()?;
     setup.finish(&dir, true)?;
     Ok(rows)
+}
+
+/// Reads a file of holes, which fills the page cache without touching the disk.
+fn fill(path: &Path, gib: u64) -> Result<()> {
+    let mut file = File::options().create(true).truncate(true).read(true).write(true).open(path)?;
+    file.set_len(gib << 30)?;
+    std::io::copy(&mut file, &mut std::io::sink())?;
+    Ok(())
 }
 
 /// RssAnon and RssFile of a process, KiB.

@@ -58,10 +58,6 @@ pub struct SendOptions {
     /// Process id of the server, for its CPU time.
     #[arg(long)]
     server_pid: Option<u32>,
-    /// Touch and free this many MiB before measuring. On a virtual machine whose host hands out memory when it is
-    /// first touched, new pages of the log otherwise cost several microseconds each, whoever writes them.
-    #[arg(long, default_value_t = 0)]
-    touch_mib: usize,
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -80,7 +76,6 @@ impl SendOptions {
             seconds_max: 60,
             size: 1024,
             server_pid: None,
-            touch_mib: 0,
             json: false,
         }
     }
@@ -121,7 +116,6 @@ async fn send(options: SendOptions) -> anyhow::Result<()> {
     let mut first = Connection::open(&options, 0).await?;
     first.run(1, Instant::now() + Duration::from_secs(30)).await?;
 
-    touch(options.touch_mib);
     let cpu_before = options.server_pid.map(cpu_time).transpose()?;
     let begin = Instant::now();
     let deadline = begin + Duration::from_secs(options.seconds_max);
@@ -146,14 +140,6 @@ async fn send(options: SendOptions) -> anyhow::Result<()> {
     };
     report(&options, &latencies, elapsed, cpu);
     Ok(())
-}
-
-fn touch(mib: usize) {
-    let mut memory = vec![0u8; mib << 20];
-    for page in memory.chunks_mut(4096) {
-        page[0] = 1;
-    }
-    std::hint::black_box(&memory);
 }
 
 fn report(options: &SendOptions, latencies: &Histogram<u64>, elapsed: Duration, cpu: Option<Duration>) {
