@@ -372,10 +372,10 @@ fn names_that_are_paths_touch_no_file() {
             for request_code in 10..=400 {
                 let mut request = RemotingCommand::request(RequestCode(request_code))
                     .with_body(groups.to_string().into_bytes());
-                numbers.iter().for_each(|key| request.ext.insert(*key, "0"));
-                texts.iter().for_each(|key| request.ext.insert(*key, name));
+                numbers.iter().for_each(|key| request.ext.insert(key, "0"));
+                texts.iter().for_each(|key| request.ext.insert(key, name));
                 if keep_topic {
-                    legal.iter().for_each(|key| request.ext.insert(*key, "Legal"));
+                    legal.iter().for_each(|key| request.ext.insert(key, "Legal"));
                 }
                 for (key, value) in [
                     ("perm", "6"),
