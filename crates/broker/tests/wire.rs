@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, Barrier, mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -177,23 +177,31 @@ fn updates_are_shown_kept_and_effective() {
     assert_eq!(wire.request(send("After", "", b"x")).code, code(ResponseCode::TOPIC_NOT_EXIST));
     assert_eq!(wire.request(send("Before", "", b"x")).code, 0);
 
-    // Changes from several sides at once: the file ends as the memory does.
-    let rounds = 40;
-    let port = running.port;
-    let threads = ["regionId", "msgTraceTopicName", "brokerName"].map(|key| {
+    // Changes from several sides at once: whenever all are answered, the file is as the memory is.
+    let keys = ["regionId", "msgTraceTopicName", "brokerName"];
+    let (rounds, port) = (60, running.port);
+    let barrier = Arc::new(Barrier::new(keys.len() + 1));
+    let threads = keys.map(|key| {
+        let barrier = barrier.clone();
         std::thread::spawn(move || {
             let mut wire = Wire::connect(port);
             for round in 0..rounds {
+                barrier.wait();
                 assert_eq!(update(&mut wire, &format!("{key}=r{round}")), 0);
+                barrier.wait();
             }
         })
     });
-    threads.into_iter().for_each(|t| t.join().unwrap());
-    let written = properties::parse(&std::fs::read(home.path().join("broker-24749.conf")).unwrap());
-    for key in ["regionId", "msgTraceTopicName", "brokerName"] {
-        let value = written.iter().find(|e| e.key == key).map(|e| e.value.as_str());
-        assert_eq!(value, Some(format!("r{}", rounds - 1).as_str()), "{key}");
+    for round in 0..rounds {
+        barrier.wait();
+        barrier.wait();
+        let written = properties::parse(&std::fs::read(home.path().join("broker-24749.conf")).unwrap());
+        for key in keys {
+            let value = written.iter().find(|e| e.key == key).map(|e| e.value.as_str());
+            assert_eq!(value, Some(format!("r{round}").as_str()), "{key}");
+        }
     }
+    threads.into_iter().for_each(|t| t.join().unwrap());
 }
 
 /// Answers every request with success and hands the bodies of registrations to the test.
