@@ -327,6 +327,7 @@ impl Parts {
                 arrivals,
                 registration: registration.clone(),
                 store: store.clone(),
+                changing: Default::default(),
             }),
             group_admin: Arc::new(GroupAdmin {
                 live: live.clone(),
@@ -335,6 +336,7 @@ impl Parts {
                 consumers: consumers.clone(),
                 offsets: offsets.clone(),
                 store: store.clone(),
+                changing: Default::default(),
             }),
             client_admin: Arc::new(ClientAdmin { consumers, producers }),
             config_admin: Arc::new(ConfigAdmin {

@@ -784,3 +784,50 @@ fn consume_stats_leave_out_what_the_group_does_not_subscribe_to() {
     assert_ne!(wire.request(pull(&pull_header("G", "Old", 0))).code, code(ResponseCode::SYSTEM_ERROR));
     assert_eq!(topics(&mut wire, None, None), BTreeSet::from(["Old", "T"]), "a pull carried a subscription");
 }
+
+#[test]
+fn attributes_of_topics_and_groups_are_changed_and_otherwise_kept() {
+    let home = tempfile::tempdir().unwrap();
+    let running = Running::start(home.path(), 24_784, "");
+    let mut wire = running.connect();
+    let group = |wire: &mut Wire, attributes: Value| {
+        let body = json!({"groupName": "G", "retryMaxTimes": 3, "attributes": attributes});
+        let answer =
+            wire.plain(RequestCode::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, body.to_string().into_bytes());
+        let table = wire.plain(RequestCode::GET_ALL_SUBSCRIPTIONGROUP_CONFIG, Bytes::new());
+        let table: Value = json::from_slice(&table.body.to_bytes()).unwrap();
+        (answer.code, table["subscriptionGroupTable"]["G"]["attributes"].clone())
+    };
+    let five = json!({"priority.factor": "5"});
+    assert_eq!(group(&mut wire, json!({"+priority.factor": "5"})), (0, five.clone()));
+    assert_eq!(group(&mut wire, json!({})), (0, five.clone()), "an update that names none leaves them");
+    for bad in [json!({"+no.such": "1"}), json!({"-lite.sub.model": ""}), json!({"priority.factor": "6"})] {
+        assert_eq!(group(&mut wire, bad), (1, five.clone()));
+    }
+    assert_eq!(group(&mut wire, json!({"-priority.factor": ""})), (0, json!({})));
+
+    // Each of several administrators changes one thing at the same time; nobody's change is lost.
+    let barrier = Arc::new(Barrier::new(2));
+    let rounds = 100;
+    let threads = ["+message.type=FIFO", "+lite.topic.expiration=7"].map(|change| {
+        let (mut wire, barrier) = (running.connect(), barrier.clone());
+        std::thread::spawn(move || {
+            for round in 0..rounds {
+                let header = raptormq_wire::header::CreateTopicRequestHeader {
+                    attributes: Some(change.into()),
+                    ..topic_header(&format!("T{round}"), 1)
+                };
+                barrier.wait();
+                let answer = wire.call(RequestCode::UPDATE_AND_CREATE_TOPIC, &header, Bytes::new());
+                assert_eq!(answer.code, 0, "{:?}", answer.remark);
+            }
+        })
+    });
+    threads.into_iter().for_each(|t| t.join().unwrap());
+    let table = wire.plain(RequestCode::GET_ALL_TOPIC_CONFIG, Bytes::new());
+    let table: Value = json::from_slice(&table.body.to_bytes()).unwrap();
+    for round in 0..rounds {
+        let attributes = &table["topicConfigTable"][format!("T{round}")]["attributes"];
+        assert_eq!(attributes, &json!({"message.type": "FIFO", "lite.topic.expiration": "7"}), "T{round}");
+    }
+}

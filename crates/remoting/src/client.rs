@@ -110,6 +110,13 @@ impl Client {
         peers.entry(address.to_owned()).or_default().clone()
     }
 
+    /// The number of addresses that are remembered.
+    #[cfg(test)]
+    pub(crate) fn connected(&self) -> usize {
+        self.slot("");
+        self.peers.lock().len() - 1
+    }
+
     fn adopt(&self, stream: TcpStream) -> std::io::Result<Arc<Peer>> {
         stream.set_nodelay(true)?;
         let (remote, local): (SocketAddr, SocketAddr) = (stream.peer_addr()?, stream.local_addr()?);

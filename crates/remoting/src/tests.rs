@@ -9,7 +9,7 @@ use raptormq_wire::{RemotingCommand, RequestCode, ResponseCode, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::{Answer, Client, Lane, Limits, Ports, Reply, Request, RouteTable, Server, later};
+use crate::{Answer, Client, Lane, Limits, Ports, Reply, Request, RouteTable, Server, held, later};
 
 const ECHO: RequestCode = RequestCode(900_001);
 const SLOW: RequestCode = RequestCode(900_002);
@@ -18,6 +18,7 @@ const BACK: RequestCode = RequestCode(900_004);
 const ASK: RequestCode = RequestCode(900_005);
 const BIG: RequestCode = RequestCode(900_006);
 const NARROW: RequestCode = RequestCode(900_007);
+const HELD: RequestCode = RequestCode(900_009);
 
 #[derive(Default)]
 struct Service {
@@ -35,6 +36,7 @@ impl Service {
     }
 
     fn big(&self, _: &Request) -> Answer {
+        self.handled.fetch_add(1, Ordering::SeqCst);
         Ok(RemotingCommand::response(ResponseCode::SUCCESS, None).with_body(Bytes::from(vec![7; 1 << 20])))
     }
 
@@ -43,6 +45,15 @@ impl Service {
         later(async move {
             tokio::time::sleep(Duration::from_millis(50)).await;
             service.echo(&request)
+        })
+    }
+
+    /// Waits for something that is not its own work.
+    fn held(self: &Arc<Self>, request: Request) -> Reply {
+        let service = self.clone();
+        held(async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            service.echo(&request).unwrap()
         })
     }
 
@@ -77,6 +88,7 @@ fn start(limits: Limits, fast_port: bool) -> Fixture {
         .on(BIG, Ports::Main, &lane, &service, Service::big)
         .two_stage(SLOW, Ports::Both, &lane, &service, Service::slow)
         .two_stage(NARROW, Ports::Both, &narrow, &service, Service::slow)
+        .two_stage(HELD, Ports::Both, &narrow, &service, Service::held)
         .two_stage(BACK, Ports::Both, &lane, &service, Service::back)
         .refuse(RequestCode(900_008), "no such feature");
     let closed = Arc::new(AtomicUsize::new(0));
@@ -218,6 +230,9 @@ async fn a_peer_that_does_not_read_stops_being_read() {
     let many: Vec<u8> = one.iter().copied().cycle().take(one.len() * 200).collect();
     socket.write_all(&many).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
+    // The budget, the buffers of the sockets and one answer above, though many requests came in one read.
+    let answered = fixture.service.handled.load(Ordering::SeqCst);
+    assert!((4..30).contains(&answered), "{answered}");
     assert_eq!(call(&fixture, ECHO, "others are served").await.code, 0);
     // Every answer still arrives once the peer reads.
     let mut left = 200;
@@ -243,4 +258,50 @@ async fn a_client_reconnects_after_the_server_came_back_and_reports_what_failed(
     let on_close = Arc::new(|_: &Arc<crate::Peer>| {});
     let _again = Server::start(address, Arc::new(routes), false, Limits::default(), on_close).unwrap();
     assert!(client.call(&address.to_string(), request(ECHO, "3"), timeout).await.is_ok());
+}
+
+#[tokio::test]
+async fn held_requests_leave_their_lane() {
+    let fixture = start(Limits::default(), false);
+    let client = client();
+    let address = fixture.server.local().to_string();
+    let timeout = Duration::from_secs(2);
+    let held = || client.call(&address, request(HELD, "held"), timeout);
+    let narrow = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        client.call(&address, request(NARROW, "1"), timeout).await
+    };
+    let (first, second, third, other) = tokio::join!(held(), held(), held(), narrow);
+    assert_eq!([first, second, third, other].map(|answer| answer.unwrap().code), [0; 4]);
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_answer_holds_up_no_other() {
+    let fixture = start(Limits::default(), false);
+    // A listener whose queue is full: further connections get no answer at all.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let silent = socket.listen(0).unwrap();
+    let dead = silent.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(dead)).await {
+        queued.push(stream.unwrap());
+    }
+    let client = client();
+    let begin = std::time::Instant::now();
+    let call = |address: String| {
+        let client = &client;
+        async move {
+            let answer = client.call(&address, request(ECHO, "x"), Duration::from_secs(2)).await;
+            (answer.is_ok(), begin.elapsed())
+        }
+    };
+    let alive = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        call(fixture.server.local().to_string()).await
+    };
+    let (dead, alive) = tokio::join!(call(dead.to_string()), alive);
+    assert!(!dead.0 && dead.1 >= Duration::from_millis(900), "{dead:?}");
+    assert!(alive.0 && alive.1 < Duration::from_millis(500), "{alive:?}");
+    assert_eq!(client.connected(), 1, "nothing is kept of the dead address once another call was made");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use raptormq_remoting::{Answer, Refusal, Request};
 use raptormq_store::Store;
 use raptormq_wire::body::{ConsumeStats, GroupList, MessageQueue, OffsetWrapper, SubscriptionGroupConfig};
@@ -13,6 +14,7 @@ use raptormq_wire::header::{
 };
 use raptormq_wire::{ResponseCode, json};
 
+use super::attributes;
 use crate::config::LiveConfig;
 use crate::names;
 use crate::service::send::auto_create_group;
@@ -36,18 +38,25 @@ pub struct GroupAdmin {
     pub offsets: Arc<OffsetTable>,
     /// The store.
     pub store: Store,
+    /// Held by a change from its look at the group to its end.
+    pub changing: Mutex<()>,
 }
 
 impl GroupAdmin {
     /// UPDATE_AND_CREATE_SUBSCRIPTIONGROUP.
     pub fn update(&self, request: &Request) -> Answer {
-        let group: SubscriptionGroupConfig = body(&request.command)?;
+        let mut group: SubscriptionGroupConfig = body(&request.command)?;
         names::validate_group(&group.group_name)
             .map_err(|remark| Refusal::new(ResponseCode::INVALID_PARAMETER, remark))?;
         if group.retry_queue_nums > names::QUEUES_MAX {
             let remark = format!("A retry topic has at most {} queues here.", names::QUEUES_MAX);
             return Err(Refusal::new(ResponseCode::INVALID_PARAMETER, remark));
         }
+        let _one_at_a_time = self.changing.lock();
+        let current = self.groups.get(&group.group_name);
+        let current = current.as_ref().map(|group| &group.attributes);
+        group.attributes = attributes::alter(current, attributes::OF_GROUPS, &group.attributes)
+            .map_err(Refusal::system_error)?;
         tracing::info!(group = group.group_name, remote = %request.peer.remote(), "group created or changed");
         self.groups.put(group);
         Ok(success())

@@ -1,5 +1,6 @@
 //! What operators' tools ask of a broker (parts of `AdminBrokerProcessor`), by noun.
 
+pub mod attributes;
 pub mod clients;
 pub mod config;
 pub mod groups;

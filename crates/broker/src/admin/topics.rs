@@ -1,8 +1,8 @@
 //! Topics: create, change, delete, list, figures.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use raptormq_remoting::{Answer, Refusal, Reply, Request, later};
 use raptormq_store::Store;
 use raptormq_wire::ResponseCode;
@@ -16,24 +16,15 @@ use raptormq_wire::header::{
 };
 use raptormq_wire::json::{self, JavaEnum};
 
+use super::attributes;
 use crate::config::LiveConfig;
 use crate::names;
 use crate::registration::Registration;
 use crate::service::success;
 use crate::tables::arrivals::Arrivals;
+use crate::tables::blocking;
 use crate::tables::offsets::OffsetTable;
 use crate::tables::topics::TopicTable;
-
-/// Topic attributes: name, whether it can change later, legal values (`TopicAttributes`).
-const ATTRIBUTES: &[(&str, bool, &[&str])] = &[
-    ("queue.type", false, &["BatchCQ", "SimpleCQ"]),
-    ("cleanup.policy", false, &["DELETE", "COMPACTION"]),
-    (
-        "message.type",
-        true,
-        &["UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION", "PRIORITY", "LITE", "MIXED"],
-    ),
-];
 
 /// Administers topics.
 pub struct TopicAdmin {
@@ -49,20 +40,27 @@ pub struct TopicAdmin {
     pub registration: Arc<Registration>,
     /// The store.
     pub store: Store,
+    /// Held by each change from its look at the topic to its end.
+    pub changing: Mutex<()>,
 }
 
 impl TopicAdmin {
     /// UPDATE_AND_CREATE_TOPIC: answered when the name servers know.
     pub fn update(self: &Arc<Self>, request: Request) -> Reply {
-        let topic = match self.requested(&request) {
-            Ok(topic) => topic,
+        let changed = blocking(|| {
+            let _one_at_a_time = self.changing.lock();
+            let topic = self.requested(&request)?;
+            if self.topics.get(&topic.topic_name).is_some_and(|old| *old == topic) {
+                return Ok(None);
+            }
+            tracing::info!(topic = topic.topic_name, remote = %request.peer.remote(), "topic created or changed");
+            Ok(Some(self.topics.put(topic)))
+        });
+        let topic = match changed {
+            Ok(Some(topic)) => topic,
+            Ok(None) => return Ok(success()).into(),
             Err(refusal) => return Err(refusal).into(),
         };
-        if self.topics.get(&topic.topic_name).is_some_and(|old| *old == topic) {
-            return Ok(success()).into();
-        }
-        tracing::info!(topic = topic.topic_name, remote = %request.peer.remote(), "topic created or changed");
-        let topic = self.topics.put(topic);
         let admin = self.clone();
         later(async move {
             admin.registration.register_topics(&[&topic.topic_name]).await;
@@ -85,11 +83,15 @@ impl TopicAdmin {
             return Err(Refusal::system_error(remark));
         };
         let current = self.topics.get(name);
-        let attributes = alter_attributes(
-            current.as_ref().map(|t| &t.attributes),
-            header.attributes.as_deref().unwrap_or_default(),
-        )
-        .map_err(Refusal::system_error)?;
+        let changes = attributes::parse(header.attributes.as_deref().unwrap_or_default());
+        let attributes = changes
+            .and_then(|changes| {
+                if changes.contains_key("+reserve.time") {
+                    return Err("Update topic reserveTime not supported".to_owned());
+                }
+                attributes::alter(current.as_ref().map(|t| &t.attributes), attributes::OF_TOPICS, &changes)
+            })
+            .map_err(Refusal::system_error)?;
         if attributes.get("message.type").is_some_and(|t| t == "MIXED") {
             return Err(invalid("MIXED message type is not supported.".to_owned()));
         }
@@ -124,6 +126,7 @@ impl TopicAdmin {
             return Err(Refusal::new(ResponseCode::INVALID_PARAMETER, "The specified topic is blank."));
         }
         self.protect_system_topic(topic)?;
+        let _one_at_a_time = self.changing.lock();
         tracing::info!(topic, remote = %request.peer.remote(), "topic deleted");
         self.topics.remove(topic);
         self.offsets.remove(Some(topic), None);
@@ -181,85 +184,5 @@ impl TopicAdmin {
             table.offset_table.insert(queue, TopicOffset { last_update_timestamp, max_offset, min_offset });
         }
         Ok(success().with_body(json::to_vec(&table)))
-    }
-}
-
-/// Applies `+key=value,-key,…` to the attributes of a topic, or to none when it is created
-/// (`AttributeParser.parseToMap`, `AttributeUtil.alterCurrentAttributes`).
-///
-/// # Errors
-/// Java's message.
-fn alter_attributes(
-    current: Option<&BTreeMap<String, String>>,
-    change: &str,
-) -> Result<BTreeMap<String, String>, String> {
-    let mut attributes = current.cloned().unwrap_or_default();
-    for item in change.split(',').filter(|item| !item.is_empty()) {
-        let (key, value) = item.split_once('=').map_or((item, None), |(key, value)| (key, Some(value)));
-        let (sign, name) = key.split_at_checked(1).unwrap_or((key, ""));
-        if name.is_empty() || name.contains(['+', '-']) {
-            return Err("kv string format wrong.".to_owned());
-        }
-        match (sign, value) {
-            ("+", Some(value)) => {
-                check_attribute(name, value, current.is_some())?;
-                attributes.insert(name.to_owned(), value.to_owned());
-            }
-            ("-", None) if current.is_none() => {
-                return Err(format!("only add attribute is supported while creating topic. key: {name}"));
-            }
-            ("-", None) => {
-                if attributes.remove(name).is_none() {
-                    return Err(format!("attempt to delete a nonexistent key: {name}"));
-                }
-            }
-            (_, Some(_)) => return Err(format!("add/alter attribute format is wrong: {key}")),
-            (_, None) => return Err(format!("delete attribute format is wrong: {key}")),
-        }
-    }
-    Ok(attributes)
-}
-
-fn check_attribute(name: &str, value: &str, exists: bool) -> Result<(), String> {
-    if name == "reserve.time" {
-        return Err("Update topic reserveTime not supported".to_owned());
-    }
-    let Some((_, changeable, values)) = ATTRIBUTES.iter().find(|(known, ..)| *known == name) else {
-        return Err(format!("unsupported key: {name}"));
-    };
-    if exists && !changeable {
-        return Err(format!("attempt to update an unchangeable attribute. key: {name}"));
-    }
-    if values.contains(&value) { Ok(()) } else { Err(format!("value is not in set: {values:?}")) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attributes_are_added_changed_and_deleted_by_javas_rules() {
-        let with = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
-            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-        };
-        let typed = with(&[("message.type", "NORMAL")]);
-        assert_eq!(alter_attributes(None, ""), Ok(with(&[])));
-        assert_eq!(alter_attributes(None, "+message.type=NORMAL"), Ok(typed.clone()));
-        assert_eq!(
-            alter_attributes(Some(&typed), "+message.type=FIFO"),
-            Ok(with(&[("message.type", "FIFO")]))
-        );
-        assert_eq!(alter_attributes(Some(&typed), "-message.type"), Ok(with(&[])));
-        for (current, change) in [
-            (None, "-message.type"),
-            (None, "message.type=NORMAL"),
-            (None, "+no.such=1"),
-            (None, "+message.type=ODD"),
-            (None, "+"),
-            (Some(&typed), "+queue.type=SimpleCQ"),
-            (Some(&typed), "-cleanup.policy"),
-        ] {
-            assert!(alter_attributes(current, change).is_err(), "{change}");
-        }
     }
 }

@@ -88,7 +88,7 @@ impl SendBackService {
         };
         let again = self.again(&message, topic, queue_id, level);
         // A message is taken back by the answer alone, so the answer does not wait for the disk; Java sets WAIT=false.
-        self.store.append(&again).map_err(|e| store_message::refusal(&self.store, e))?;
+        self.store.append(&again).map_err(|e| Refusal::system_error(store_message::status(&e)))?;
         Ok(success())
     }
 

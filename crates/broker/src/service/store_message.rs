@@ -23,6 +23,18 @@ pub fn refusal(store: &Store, error: AppendError) -> Refusal {
     }
 }
 
+/// Java's `PutMessageStatus` of a failure, which is all that is told of a message given back.
+pub fn status(error: &AppendError) -> &'static str {
+    match error {
+        AppendError::PropertiesTooLarge { .. } => "PROPERTIES_SIZE_EXCEEDED",
+        AppendError::MessageTooLarge { .. }
+        | AppendError::TopicTooLong { .. }
+        | AppendError::IllegalTopic(_)
+        | AppendError::IllegalBatch(_) => "MESSAGE_ILLEGAL",
+        AppendError::Full(_) | AppendError::Closed | AppendError::Poisoned(_) => "SERVICE_NOT_AVAILABLE",
+    }
+}
+
 /// The refusal of a message that is too large, or malformed.
 pub fn illegal(max_message_size: usize) -> Refusal {
     let remark = format!(
