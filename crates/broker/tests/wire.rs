@@ -615,6 +615,11 @@ fn a_pull_commits_only_with_its_flag_and_offsets_survive_a_stop() {
         ..Default::default()
     };
     assert_eq!(wire.call(RequestCode::UPDATE_CONSUMER_OFFSET, &update, Bytes::new()).code, 0);
+    for queue_id in [-1, 1, i32::MAX] {
+        let nowhere = UpdateConsumerOffsetRequestHeader { queue_id, ..update.clone() };
+        let answer = wire.call(RequestCode::UPDATE_CONSUMER_OFFSET, &nowhere, Bytes::new());
+        assert_eq!(answer.code, code(ResponseCode::INVALID_PARAMETER), "queue {queue_id} does not exist");
+    }
     assert_eq!(running.signal("-TERM"), Some(143));
     let running = Running::start(home.path(), 24_769, "");
     assert_eq!(committed(&mut running.connect(), "G", "T"), Some(42));

@@ -38,9 +38,17 @@ impl OffsetService {
             let remark = format!("Group {group} not exist!");
             return Err(Refusal::new(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
         }
-        if !self.topics.contains(&header.topic) {
+        let Some(topic) = self.topics.get(&header.topic) else {
             let remark = format!("Topic {} not exist!", header.topic);
             return Err(Refusal::new(ResponseCode::TOPIC_NOT_EXIST, remark));
+        };
+        // Java keeps offsets of queues that never existed, as many as somebody cares to send.
+        let queues = 0..topic.read_queue_nums.max(topic.write_queue_nums);
+        if !queues.contains(&header.queue_id)
+            && self.offsets.get(group, &header.topic, header.queue_id).is_none()
+        {
+            let remark = format!("QueueId {} is illegal, topic is {}", header.queue_id, header.topic);
+            return Err(Refusal::new(ResponseCode::INVALID_PARAMETER, remark));
         }
         self.offsets.commit(group, &header.topic, header.queue_id, header.commit_offset);
         Ok(success())

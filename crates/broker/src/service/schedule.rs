@@ -264,3 +264,76 @@ fn real_message(message: &Message) -> Option<NewMessage> {
         properties: message.properties.clone(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use raptormq_base::clock::SystemClock;
+    use raptormq_store::{FlushMode, StoreConfig};
+
+    fn delayed(body: &'static [u8]) -> NewMessage {
+        let host = "127.0.0.1:10911".parse().unwrap();
+        let mut message = NewMessage {
+            topic: "T".into(),
+            queue_id: 0,
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp: 1,
+            born_host: host,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: body.into(),
+            properties: Default::default(),
+        };
+        super::super::delay(&mut message, 1, 1);
+        message
+    }
+
+    #[tokio::test]
+    async fn progress_is_saved_when_what_it_delivered_is_on_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let never = u64::from(u32::MAX);
+        let config = StoreConfig {
+            flush: FlushMode::Async { interval_ms: never, least_pages: never, thorough_interval_ms: never },
+            commit_log_file_size: 1 << 20,
+            delay_levels: vec![1],
+            ..StoreConfig::at(directory.path())
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let arrivals = Arc::new(Arrivals::default());
+        let told = arrivals.clone();
+        let store = Store::open(config, clock.clone(), move |a| {
+            told.arrived(a.topic, a.queue_id, a.queue_offset, a.tags_code);
+        })
+        .unwrap();
+        let path = directory.path().join("config").join("delayOffset.json");
+        let schedule =
+            ScheduleService::load(store.clone(), arrivals, clock, vec![1], 500, path.clone()).unwrap();
+        let schedule = Arc::new(schedule);
+        let cancel = CancellationToken::new();
+        let running = tokio::spawn(schedule.clone().run(cancel.clone()));
+
+        for _ in 0..200 {
+            store.append(&delayed(b"x")).unwrap();
+        }
+        let begin = std::time::Instant::now();
+        while store.queue_max("T", 0) < 200 {
+            assert!(begin.elapsed() < Duration::from_secs(10));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        cancel.cancel();
+        running.await.unwrap();
+        let offset = || schedule.file().offset_table.get(&1).copied();
+        assert_eq!(offset(), Some(200));
+
+        for _ in 0..3 {
+            schedule.save_what_is_on_disk();
+            assert!(!path.exists(), "the deliveries are in memory only");
+        }
+        store.stop().unwrap();
+        schedule.save_what_is_on_disk();
+        let saved: DelayOffsetSerializeWrapper = persist::load(&path).unwrap().unwrap();
+        assert_eq!(saved.offset_table.get(&1), Some(&200));
+    }
+}
