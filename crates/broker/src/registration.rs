@@ -11,7 +11,7 @@ use raptormq_wire::body::{
 };
 use raptormq_wire::header::{RegisterBrokerRequestHeader, UnRegisterBrokerRequestHeader};
 use raptormq_wire::{RemotingCommand, RequestCode, ResponseCode, json};
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{BrokerSettings, LiveConfig};
@@ -26,12 +26,15 @@ pub struct Registration {
     ha_port: i32,
     /// Counts the requests to register at once, so that several in a row become one.
     wanted: watch::Sender<u64>,
+    /// Set by a stop: a registration after the unregistration would send clients to a broker that is gone. Each
+    /// registration shares the lock until it is answered.
+    ended: RwLock<bool>,
 }
 
 impl Registration {
     /// Nothing is sent before [`Registration::register`] or [`Registration::run`].
     pub fn new(client: Arc<Client>, live: Arc<LiveConfig>, topics: Arc<TopicTable>, ha_port: i32) -> Self {
-        Self { client, live, topics, ha_port, wanted: watch::Sender::new(0) }
+        Self { client, live, topics, ha_port, wanted: watch::Sender::new(0), ended: RwLock::new(false) }
     }
 
     /// Registers all topics with all name servers and takes over their order configuration.
@@ -72,8 +75,12 @@ impl Registration {
         }
     }
 
-    /// Takes this broker off all name servers.
+    /// Takes this broker off all name servers, for good.
     pub async fn unregister(&self) {
+        // A name server that is slow to answer must not cost the others their unregistration.
+        if let Ok(mut ended) = tokio::time::timeout(Duration::from_secs(1), self.ended.write()).await {
+            *ended = true;
+        }
         let broker = self.live.broker();
         let header = UnRegisterBrokerRequestHeader {
             broker_name: broker.broker_name.clone(),
@@ -94,6 +101,10 @@ impl Registration {
     }
 
     async fn register_with_all(&self, wrapper: TopicConfigSerializeWrapper) {
+        let ended = self.ended.read().await;
+        if *ended {
+            return;
+        }
         let broker = self.live.broker();
         let request = self.request(&broker, wrapper);
         let timeout =

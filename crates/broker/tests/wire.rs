@@ -204,7 +204,7 @@ fn updates_are_shown_kept_and_effective() {
     threads.into_iter().for_each(|t| t.join().unwrap());
 }
 
-/// Answers every request with success and hands the bodies of registrations to the test.
+/// Answers every request with success and hands the bodies of registrations to the test, null for what else there is.
 fn name_server(port: u16) -> mpsc::Receiver<Value> {
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let (sender, receiver) = mpsc::channel();
@@ -221,13 +221,18 @@ fn name_server(port: u16) -> mpsc::Receiver<Value> {
                     input.extend_from_slice(&chunk[..n]);
                     while let Some(bytes) = frame::split(&mut input, 16 << 20).unwrap() {
                         let request = frame::decode(bytes).unwrap();
+                        if request.code == RequestCode::UNREGISTER_BROKER.0 {
+                            std::thread::sleep(Duration::from_millis(300));
+                        }
                         let mut answer = RemotingCommand::response(ResponseCode::SUCCESS, None);
                         answer.opaque = request.opaque;
                         answer.set_response();
                         stream.write_all(&frame::encode(&answer)).unwrap();
-                        if request.code == RequestCode::REGISTER_BROKER.0 {
-                            let _ = sender.send(json::from_slice(&request.body.to_bytes()).unwrap());
-                        }
+                        let body = request.body.to_bytes();
+                        let _ = sender.send(match RequestCode(request.code) {
+                            RequestCode::REGISTER_BROKER => json::from_slice(&body).unwrap(),
+                            _ => Value::Null,
+                        });
                     }
                 }
             });
@@ -272,6 +277,30 @@ fn a_broker_without_write_permission_says_so_to_name_servers_and_to_ordered_prod
     assert_eq!(update(&mut wire, "brokerPermission=6"), 0);
     assert_eq!(perm(&registrations.recv_timeout(Duration::from_secs(5)).unwrap(), "Free"), Some(6));
     assert_eq!(wire.request(send("Ordered", "", b"x")).code, 0);
+}
+
+#[test]
+fn nothing_is_registered_after_the_unregistration() {
+    let home = tempfile::tempdir().unwrap();
+    let registrations = name_server(24_789);
+    let running = Running::start(home.path(), 24_787, "namesrvAddr=127.0.0.1:24789");
+    let mut wire = running.connect();
+    // Each of many first sends registers its topic before it is answered, so that a stop meets some of them.
+    let creating = std::thread::spawn(move || {
+        for n in 0.. {
+            let request = frame::encode(&send(&format!("New{n}"), "", b"x"));
+            if wire.stream.write_all(&request).is_err() {
+                return;
+            }
+        }
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(running.signal("-TERM"), Some(143));
+    creating.join().unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let all: Vec<bool> = registrations.try_iter().map(|body| body.is_null()).collect();
+    assert!(all.len() > 3, "{all:?}");
+    assert_eq!(all.iter().position(|unregistered| *unregistered), Some(all.len() - 1), "{all:?}");
 }
 
 /// Every path below `root`.

@@ -48,6 +48,11 @@ impl Default for Limits {
 const READ_MIN: usize = 4 * 1024;
 const READ_MAX: usize = 256 * 1024;
 
+/// After this long with the requests of one read it is the turn of what has become ready meanwhile.
+const SLICE: Duration = Duration::from_millis(10);
+/// Requests between two looks at the clock.
+const LOOK_AT_CLOCK: usize = 16;
+
 pub(crate) struct Connection {
     pub(crate) peer: Arc<Peer>,
     pub(crate) routes: Arc<RouteTable>,
@@ -63,7 +68,7 @@ type Unanswered = FuturesUnordered<std::pin::Pin<Box<dyn Future<Output = Remotin
 enum Handled {
     /// Every whole frame was handled.
     All,
-    /// Frames are left until answers have gone out.
+    /// Frames are left: for want of room until answers have gone out, or because others must have their turn.
     Paused,
     /// The connection is to be closed, for this reason.
     Close(String),
@@ -88,13 +93,6 @@ impl Connection {
         tokio::pin!(idle);
         let mut unhandled = false;
         loop {
-            if unhandled {
-                match self.handle_input(&mut input, &mut out, &unanswered) {
-                    Handled::All => unhandled = false,
-                    Handled::Paused => {}
-                    Handled::Close(reason) => return Some(reason),
-                }
-            }
             let room = out.len() < self.limits.write_budget;
             let reading = !unhandled && room && unanswered.len() < self.limits.unanswered_max;
             if reading && input.capacity() - input.len() < read_size / 2 {
@@ -143,14 +141,25 @@ impl Connection {
                     }
                     Err(error) => return closed_or(error),
                 },
+                () = tokio::task::yield_now(), if unhandled && room && unanswered.len() < self.limits.unanswered_max => {
+                    match self.handle_input(&mut input, &mut out, &unanswered) {
+                        Handled::All => unhandled = false,
+                        Handled::Paused => {}
+                        Handled::Close(reason) => return Some(reason),
+                    }
+                }
             }
         }
     }
 
-    /// Handles the whole frames of the input, in order, as long as their answers have room.
+    /// Handles the whole frames of the input, in order, as long as their answers have room, and not for too long.
     fn handle_input(&self, input: &mut BytesMut, out: &mut Outbox, unanswered: &Unanswered) -> Handled {
-        loop {
+        let begin = Instant::now();
+        for handled in 1_usize.. {
             if out.len() >= self.limits.write_budget || unanswered.len() >= self.limits.unanswered_max {
+                return Handled::Paused;
+            }
+            if handled % LOOK_AT_CLOCK == 0 && begin.elapsed() >= SLICE {
                 return Handled::Paused;
             }
             let command = match frame::split(input, self.limits.frame_max) {
@@ -164,6 +173,7 @@ impl Connection {
                 Err(error) => return Handled::Close(error.to_string()),
             }
         }
+        Handled::Paused
     }
 
     fn handle_request(&self, command: RemotingCommand, out: &mut Outbox, unanswered: &Unanswered) {

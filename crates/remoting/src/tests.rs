@@ -18,6 +18,7 @@ const BACK: RequestCode = RequestCode(900_004);
 const ASK: RequestCode = RequestCode(900_005);
 const BIG: RequestCode = RequestCode(900_006);
 const NARROW: RequestCode = RequestCode(900_007);
+const WORK: RequestCode = RequestCode(900_010);
 const HELD: RequestCode = RequestCode(900_009);
 
 #[derive(Default)]
@@ -46,6 +47,12 @@ impl Service {
             tokio::time::sleep(Duration::from_millis(50)).await;
             service.echo(&request)
         })
+    }
+
+    /// Keeps its thread for a while.
+    fn work(&self, _: &Request) -> Answer {
+        std::thread::sleep(Duration::from_millis(5));
+        Ok(RemotingCommand::response(ResponseCode::SUCCESS, None))
     }
 
     /// Waits for something that is not its own work.
@@ -88,6 +95,7 @@ fn start(limits: Limits, fast_port: bool) -> Fixture {
         .on(BIG, Ports::Main, &lane, &service, Service::big)
         .two_stage(SLOW, Ports::Both, &lane, &service, Service::slow)
         .two_stage(NARROW, Ports::Both, &narrow, &service, Service::slow)
+        .on(WORK, Ports::Both, &lane, &service, Service::work)
         .two_stage(HELD, Ports::Both, &narrow, &service, Service::held)
         .two_stage(BACK, Ports::Both, &lane, &service, Service::back)
         .refuse(RequestCode(900_008), "no such feature");
@@ -258,6 +266,31 @@ async fn a_client_reconnects_after_the_server_came_back_and_reports_what_failed(
     let on_close = Arc::new(|_: &Arc<crate::Peer>| {});
     let _again = Server::start(address, Arc::new(routes), false, Limits::default(), on_close).unwrap();
     assert!(client.call(&address.to_string(), request(ECHO, "3"), timeout).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_long_row_of_requests_does_not_hold_up_an_answer_that_has_become_ready() {
+    let fixture = start(Limits::default(), false);
+    let mut socket = TcpStream::connect(fixture.server.local()).await.unwrap();
+    let mut bytes = BytesMut::new();
+    for opaque in 0..100 {
+        let mut command = request(if opaque == 0 { NARROW } else { WORK }, "");
+        command.opaque = opaque;
+        bytes.extend_from_slice(&frame::encode(&command));
+    }
+    assert!(bytes.len() < 16 * 1024, "a few reads at most");
+    socket.write_all(&bytes).await.unwrap();
+    let mut input = BytesMut::new();
+    let mut order = Vec::new();
+    while order.len() < 100 {
+        assert!(socket.read_buf(&mut input).await.unwrap() > 0);
+        while let Some(bytes) = frame::split(&mut input, 1 << 20).unwrap() {
+            order.push(frame::decode(bytes).unwrap().opaque);
+        }
+    }
+    // Ready after 50 ms, of the 500 ms that the row takes.
+    let at = order.iter().position(|opaque| *opaque == 0).unwrap();
+    assert!(at < 40, "{at}");
 }
 
 #[tokio::test]
