@@ -10,7 +10,8 @@ use raptormq_base::clock::SystemClock;
 use raptormq_broker::Broker;
 use raptormq_broker::config::{HONOURED, Resolved};
 use raptormq_namesrv::Namesrv;
-use raptormq_runtime::{detect_host, init_logging, load_config, refuse_enforced_tls, stop_signal};
+use raptormq_runtime::console::say;
+use raptormq_runtime::{StopSignals, detect_host, init_logging, load_config, refuse_enforced_tls};
 
 const STOP_GRACE: Duration = Duration::from_secs(3);
 
@@ -57,9 +58,10 @@ pub fn run(options: Options) -> anyhow::Result<i32> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("tokio runtime")?;
     runtime.block_on(async {
+        let mut signals = StopSignals::install().context("signal handlers")?;
         let clock = Arc::new(SystemClock::new());
         let namesrv = Namesrv::start(namesrv, clock.clone()).await?;
-        println!("{}", namesrv.boot_line());
+        say(&namesrv.boot_line());
         let broker = match Broker::start(broker, clock).await {
             Ok(broker) => broker,
             Err(error) => {
@@ -67,8 +69,8 @@ pub fn run(options: Options) -> anyhow::Result<i32> {
                 return Err(error.into());
             }
         };
-        println!("{}", broker.boot_line());
-        let stop = stop_signal().await.context("signal handlers")?;
+        say(&broker.boot_line());
+        let stop = signals.received().await;
         tracing::info!(?stop, "stopping");
         let stopped = broker.stop().await;
         namesrv.stop(STOP_GRACE).await;

@@ -4,11 +4,17 @@ use std::net::IpAddr;
 
 use raptormq_base::config::Host;
 
-/// Looks at environment and network interfaces. `home` overrides the home directory (Java's `user.home`).
+use crate::java_option;
+
+/// Looks at environment and network interfaces. The home directory is `home`, else `-Duser.home` in `JAVA_OPT` (by
+/// which start scripts move Java's store), else `HOME`.
 pub fn detect_host(home: Option<String>) -> Host {
     let env = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
     Host {
-        user_home: home.or_else(|| env("HOME")).unwrap_or_else(|| "/".to_owned()),
+        user_home: home
+            .or_else(|| java_option("user.home"))
+            .or_else(|| env("HOME"))
+            .unwrap_or_else(|| "/".to_owned()),
         rocketmq_home: env("ROCKETMQ_HOME"),
         namesrv_addr: env("NAMESRV_ADDR"),
         hostname: hostname(),

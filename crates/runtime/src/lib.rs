@@ -13,7 +13,7 @@ pub use conf::{ConfError, load_config, print_config};
 pub use host::detect_host;
 pub use java_options::{frame_max, java_option, refuse_enforced_tls};
 pub use logging::init_logging;
-pub use signals::{Stop, StopSignals, stop_signal};
+pub use signals::{Stop, StopSignals};
 
 /// Exit codes of the Java start-up classes, as the operating system shows them.
 pub mod exit {

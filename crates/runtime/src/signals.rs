@@ -45,11 +45,3 @@ impl StopSignals {
         }
     }
 }
-
-/// Waits for SIGTERM or SIGINT.
-///
-/// # Errors
-/// When the handlers cannot be installed.
-pub async fn stop_signal() -> std::io::Result<Stop> {
-    Ok(StopSignals::install()?.received().await)
-}
