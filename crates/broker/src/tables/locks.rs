@@ -43,6 +43,9 @@ impl QueueLocks {
                 granted.push(queue);
             }
         }
+        if held.is_empty() {
+            groups.remove(group);
+        }
         granted
     }
 
@@ -104,6 +107,8 @@ mod tests {
         assert_eq!(locks.lock("g", vec![queue(1)], "c1"), [queue(1)]);
         clock.advance_ms(1);
         assert_eq!(locks.lock("g", vec![queue(0), queue(1)], "c2"), [queue(0)]);
+        assert_eq!(locks.lock("nothing", vec![], "c1"), []);
+        assert!(!locks.groups.lock().contains_key("nothing"), "a request for no queue leaves nothing behind");
         locks.unlock("g", &[queue(1)], "c1");
         assert_eq!(locks.lock("g", vec![queue(1)], "c2"), [queue(1)]);
         clock.advance_ms(60_000);
