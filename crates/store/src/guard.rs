@@ -66,10 +66,17 @@ impl Abort {
         self.sync_dir()
     }
 
-    /// Everything is on disk.
+    /// Everything is on disk. A file that is gone already is no failure: a Java broker that is started on a store in
+    /// use deletes it before it ends because of the lock.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        fs::remove_file(&self.path)?;
-        self.sync_dir()
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                tracing::warn!(file = %self.path.display(), "somebody else has deleted the abort file");
+                Ok(())
+            }
+            Err(error) => Err(error),
+            Ok(()) => self.sync_dir(),
+        }
     }
 
     fn sync_dir(&self) -> io::Result<()> {
@@ -116,5 +123,6 @@ mod tests {
         assert_eq!(fs::read(dir.path().join("abort.bak")).unwrap(), b"77");
         abort.remove().unwrap();
         assert!(!abort.exists());
+        abort.remove().unwrap();
     }
 }
