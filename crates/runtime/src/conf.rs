@@ -1,8 +1,8 @@
 //! From a conf file to configuration values, and back to text for `-p` and `-m`.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use chrono::{DateTime, Utc};
 use raptormq_base::config::Config;
 use raptormq_base::properties;
 
@@ -48,8 +48,7 @@ pub fn load_config(
 
 /// Prints `sections` as Java's console logger does: `DATE INFO main - key=value`, the date always in GMT+8.
 pub fn print_config(config: &Config, sections: &[&str], important: bool) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let date = gmt8(now);
+    let date = gmt8(Utc::now().timestamp());
     for section in sections {
         for line in config.print(section, important) {
             say(&format!("{date} INFO main - {line}"));
@@ -58,25 +57,9 @@ pub fn print_config(config: &Config, sections: &[&str], important: bool) {
 }
 
 /// `yyyy-MM-dd HH:mm:ss` of seconds since the epoch, eight hours ahead of UTC.
-fn gmt8(seconds: u64) -> String {
-    let local = seconds + 8 * 3600;
-    let (days, rest) = (local / 86_400, local % 86_400);
-    let (year, month, day) = civil(days);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60)
-}
-
-/// Days since 1970-01-01 to a Gregorian date, counting years from March so that leap days come last.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let of_era = days % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
+fn gmt8(seconds: i64) -> String {
+    let local = DateTime::from_timestamp(seconds + 8 * 3600, 0).unwrap_or_default();
+    local.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 #[cfg(test)]
