@@ -6,4 +6,5 @@ pub mod config;
 pub mod java;
 pub mod poison;
 pub mod properties;
+pub mod replace;
 pub mod watermark;

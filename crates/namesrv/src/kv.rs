@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use parking_lot::{Mutex, RwLock};
+use raptormq_base::replace::{replace, with_suffix};
 use raptormq_wire::body::{KVConfigSerializeWrapper, KVTable};
 use raptormq_wire::json;
 
@@ -131,30 +132,16 @@ fn backup(path: &Path) -> PathBuf {
     with_suffix(path, ".bak")
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
 /// Replaces `path` by a file with `content` so that a crash leaves either the old or the new text; the old text is
 /// kept in `.bak`. Creates the directory when it is missing.
 pub(crate) fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
     if let Ok(before) = fs::read(path) {
-        write_and_rename(&backup(path), &before)?;
+        replace(&backup(path), &before)?;
     }
-    write_and_rename(path, content)?;
+    replace(path, content)?;
     File::open(parent)?.sync_all()
-}
-
-fn write_and_rename(path: &Path, content: &[u8]) -> io::Result<()> {
-    let new = with_suffix(path, ".tmp");
-    let mut file = File::create(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)
 }
 
 #[cfg(test)]

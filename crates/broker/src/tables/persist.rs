@@ -2,9 +2,10 @@
 //! them (an empty or unreadable file falls back to its `.bak`).
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use raptormq_base::replace::{replace, with_suffix};
 use raptormq_wire::json;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -77,20 +78,6 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, LoadError> {
         Some(reason) => Err(LoadError { path: path.to_owned(), reason }),
         None => Ok(None),
     }
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = with_suffix(path, ".tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 /// Breaks Java's compact JSON into lines indented by tabs, as fastjson's pretty format does: one member or element a
