@@ -1,11 +1,10 @@
 //! The JSON files under `config/`: written so that a crash leaves either the old or the new text, read as Java reads
-//! them (an empty or unreadable file falls back to its `.bak`).
+//! them (`ConfigManager`): a file that is missing, empty or unreadable falls back to its `.bak`.
 
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use raptormq_base::replace::{replace, with_suffix};
+use raptormq_base::replace::{Files, OsFiles, replace_on, with_suffix};
 use raptormq_wire::json;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,18 +33,22 @@ pub fn save<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
 /// # Errors
 /// The I/O error; the old file is then still there.
 pub fn save_text(path: &Path, text: &str) -> io::Result<()> {
+    save_on(&OsFiles, path, text)
+}
+
+fn save_on(files: &impl Files, path: &Path, text: &str) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    if let Ok(old) = fs::read(path)
+    files.create_dirs(directory)?;
+    if let Ok(old) = files.read(path)
         && !old.is_empty()
     {
         if old == text.as_bytes() {
             return Ok(());
         }
-        replace(&with_suffix(path, ".bak"), &old)?;
+        replace_on(files, &with_suffix(path, ".bak"), &old)?;
     }
-    replace(path, text.as_bytes())?;
-    File::open(directory)?.sync_all()
+    replace_on(files, path, text.as_bytes())?;
+    files.sync_dir(directory)
 }
 
 /// Loads `path`, or its `.bak` where the file is missing, empty or unreadable; `None` where neither exists.
@@ -53,30 +56,46 @@ pub fn save_text(path: &Path, text: &str) -> io::Result<()> {
 /// # Errors
 /// [`LoadError`] when one of them exists and none can be parsed.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, LoadError> {
-    let mut failure = None;
-    for candidate in [path.to_owned(), with_suffix(path, ".bak")] {
-        let text = match fs::read(&candidate) {
-            Ok(bytes) if bytes.is_empty() => continue,
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => {
-                failure = Some(error.to_string());
-                continue;
-            }
-        };
-        match json::from_slice(&text) {
-            Ok(value) => {
-                if let Some(reason) = failure {
-                    tracing::warn!(file = %path.display(), reason, "loaded the .bak instead");
-                }
-                return Ok(Some(value));
-            }
-            Err(error) => failure = Some(error.to_string()),
+    load_on(&OsFiles, path)
+}
+
+fn load_on<T: DeserializeOwned>(files: &impl Files, path: &Path) -> Result<Option<T>, LoadError> {
+    let refuse = |reason: String| Err(LoadError { path: path.to_owned(), reason });
+    let reason = match parse(files, path) {
+        Ok(Some(value)) => return Ok(Some(value)),
+        Ok(None) => None,
+        Err(reason) => Some(reason),
+    };
+    match (parse(files, &with_suffix(path, ".bak")), reason) {
+        (Ok(Some(value)), None) => {
+            tracing::warn!(file = %path.display(), "it is missing or empty, loaded its .bak");
+            Ok(Some(value))
         }
+        (Ok(Some(value)), Some(reason)) => {
+            // The next save makes the present text the `.bak`: it must not be this one, or a crash in between would
+            // leave nothing readable. Java 5.5.0 deletes it here.
+            let aside = with_suffix(path, ".unreadable");
+            if let Err(error) = files.rename(path, &aside) {
+                return refuse(format!("{reason}; it cannot be moved aside: {error}"));
+            }
+            tracing::warn!(file = %path.display(), reason, aside = %aside.display(), "it cannot be read and is moved aside, loaded its .bak");
+            Ok(Some(value))
+        }
+        (Ok(None), None) => Ok(None),
+        (Ok(None), Some(reason)) => refuse(reason),
+        (Err(of_backup), None) => refuse(format!("it is missing or empty; {of_backup}")),
+        (Err(of_backup), Some(reason)) => refuse(format!("{reason}; {of_backup}")),
     }
-    match failure {
-        Some(reason) => Err(LoadError { path: path.to_owned(), reason }),
-        None => Ok(None),
+}
+
+/// The value in a file; `None` where the file is missing or empty.
+fn parse<T: DeserializeOwned>(files: &impl Files, path: &Path) -> Result<Option<T>, String> {
+    let name = path.file_name().unwrap_or_default().display();
+    match files.read(path) {
+        Ok(bytes) if bytes.is_empty() => Ok(None),
+        Ok(bytes) => json::from_slice(&bytes).map(Some).map_err(|error| format!("{name}: {error}")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{name}: {error}")),
     }
 }
 
@@ -130,31 +149,4 @@ pub fn pretty(compact: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn the_text_is_that_of_fastjsons_pretty_format() {
-        let compact = r#"{"a":{},"l":["x","y"],"t":{0:5,3:10},"s":"q\"{,}\\"}"#;
-        let expected = "{\n\t\"a\":{},\n\t\"l\":[\n\t\t\"x\",\n\t\t\"y\"\n\t],\n\t\"t\":{\n\t\t0:5,\n\t\t3:10\n\t},\n\t\"s\":\"q\\\"{,}\\\\\"\n}";
-        assert_eq!(pretty(compact), expected);
-    }
-
-    #[test]
-    fn a_cut_file_falls_back_to_its_backup_and_two_cut_files_refuse() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("config").join("t.json");
-        type Table = BTreeMap<i32, i64>;
-        assert_eq!(load::<Table>(&path).unwrap(), None);
-        save(&path, &Table::from([(1, 10)])).unwrap();
-        save(&path, &Table::from([(1, 11)])).unwrap();
-        assert_eq!(load::<Table>(&path).unwrap(), Some(Table::from([(1, 11)])));
-        fs::write(&path, "{1:1").unwrap();
-        assert_eq!(load::<Table>(&path).unwrap(), Some(Table::from([(1, 10)])));
-        fs::write(&path, "").unwrap();
-        assert_eq!(load::<Table>(&path).unwrap(), Some(Table::from([(1, 10)])));
-        fs::write(with_suffix(&path, ".bak"), "nonsense").unwrap();
-        assert!(load::<Table>(&path).is_err());
-    }
-}
+mod tests;
