@@ -430,7 +430,10 @@ fn store_config(settings: &StoreSettings, delay_levels: Vec<i64>) -> StoreConfig
         }
     };
     StoreConfig {
-        commit_log_dir: settings.store_path_commit_log.as_ref().map_or(root.join("commitlog"), PathBuf::from),
+        commit_log_dirs: settings.store_path_commit_log.as_ref().map_or_else(
+            || vec![root.join("commitlog")],
+            |paths| paths.split(',').map(PathBuf::from).collect(),
+        ),
         commit_log_file_size: positive(settings.mapped_file_size_commit_log),
         consume_queue_file_size: positive(settings.mapped_file_size_consume_queue),
         index_slots: small(settings.max_hash_slot_num),

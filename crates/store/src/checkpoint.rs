@@ -1,11 +1,11 @@
 //! `checkpoint`: 4096 bytes, six big-endian numbers, the rest zero. Never says more than what is on disk.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use parking_lot::Mutex;
+
+use crate::fs::{Fs, StoreFile};
 
 /// Length of the file, one page of the operating system.
 const LEN: u64 = 4096;
@@ -37,17 +37,14 @@ impl Fields {
 
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
-    file: File,
+    file: StoreFile,
     fields: Mutex<Fields>,
 }
 
 impl Checkpoint {
     /// Opens or creates the file. A short one reads as zeros where it ends.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-        if file.metadata()?.len() < LEN {
-            file.set_len(LEN)?;
-        }
+    pub(crate) fn open(fs: &Fs, path: &Path) -> io::Result<Self> {
+        let file = fs.open_or_create(path, LEN)?;
         let mut bytes = [0; 48];
         file.read_exact_at(&mut bytes, 0)?;
         let mut numbers = [0; 6];
@@ -99,7 +96,7 @@ mod tests {
     fn six_big_endian_numbers_in_one_page() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("checkpoint");
-        let checkpoint = Checkpoint::open(&path).unwrap();
+        let checkpoint = Checkpoint::open(&Fs::default(), &path).unwrap();
         assert_eq!(checkpoint.get(), Fields::default());
         let fields = Fields {
             physic_msg_timestamp: 5_000,
@@ -113,9 +110,9 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len(), 4096);
         assert_eq!(bytes[40..48], [0, 0, 0, 0, 0, 0, 1, 2]);
-        assert_eq!(Checkpoint::open(&path).unwrap().get(), fields);
+        assert_eq!(Checkpoint::open(&Fs::default(), &path).unwrap().get(), fields);
         assert_eq!(fields.min_timestamp(), 1_000);
         std::fs::write(&path, [0, 0, 0, 0, 0, 0, 0, 9]).unwrap();
-        assert_eq!(Checkpoint::open(&path).unwrap().get().physic_msg_timestamp, 9);
+        assert_eq!(Checkpoint::open(&Fs::default(), &path).unwrap().get().physic_msg_timestamp, 9);
     }
 }

@@ -1,6 +1,6 @@
 //! What the store can be told. Every default is Java's (`MessageStoreConfig` of 5.5.0).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// When an append counts as stored (`flushDiskType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,10 @@ impl Default for FlushMode {
 pub struct StoreConfig {
     /// `storePathRootDir`.
     pub root: PathBuf,
-    /// `storePathCommitLog`.
-    pub commit_log_dir: PathBuf,
+    /// `storePathCommitLog`, which may name several directories: new files take turns among them.
+    pub commit_log_dirs: Vec<PathBuf>,
+    /// `readOnlyCommitLogStorePaths`: directories with files that are read, but where none is made.
+    pub read_only_commit_log_dirs: Vec<PathBuf>,
     /// Bytes of each commit log file (`mappedFileSizeCommitLog`); at most 2^31-1.
     pub commit_log_file_size: u64,
     /// Bytes of each consume queue file (`mappedFileSizeConsumeQueue`), rounded up to a multiple of 20.
@@ -114,7 +116,8 @@ impl StoreConfig {
     pub fn at(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         Self {
-            commit_log_dir: root.join("commitlog"),
+            commit_log_dirs: vec![root.join("commitlog")],
+            read_only_commit_log_dirs: Vec::new(),
             root,
             commit_log_file_size: 1 << 30,
             consume_queue_file_size: 300_000 * 20,
@@ -149,6 +152,21 @@ impl StoreConfig {
             delete_commit_log_files_interval_ms: 100,
             clean_resource_interval_ms: 10_000,
         }
+    }
+
+    /// Every directory that may hold commit log files, each once.
+    pub(crate) fn all_log_dirs(&self) -> Vec<&Path> {
+        let dirs = self.commit_log_dirs.iter().chain(&self.read_only_commit_log_dirs);
+        let mut dirs: Vec<&Path> = dirs.map(PathBuf::as_path).collect();
+        dirs.sort();
+        dirs.dedup();
+        dirs
+    }
+
+    /// Where commit log files are made: all but the read-only ones.
+    pub(crate) fn writable_log_dirs(&self) -> Vec<PathBuf> {
+        let dirs = self.commit_log_dirs.iter();
+        dirs.filter(|dir| !self.read_only_commit_log_dirs.contains(dir)).cloned().collect()
     }
 
     /// Directory of the consume queues.

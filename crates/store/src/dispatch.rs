@@ -21,7 +21,7 @@ use crate::types::Arrival;
 /// Topic whose queue units carry the time of delivery instead of a tag (`TopicValidator.RMQ_SYS_SCHEDULE_TOPIC`).
 const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 
-type Announce = dyn Fn(&Arrival<'_>) + Send + Sync;
+pub(crate) type Announce = dyn Fn(&Arrival<'_>) + Send + Sync;
 
 /// Where records go.
 pub(crate) struct Sinks {

@@ -1,13 +1,213 @@
-//! Directory listings, and calls that std lacks.
+//! The one door to the file system: everything that the store creates, changes, syncs or deletes goes through [`Fs`].
+//!
+//! A running broker has the plain one. Tests put a [`Watch`] in, which sees every call, may refuse it, and knows what a
+//! loss of power would leave at that moment. Appends to the mapped log count as calls, too.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, SeekFrom};
 
 use crate::types::OpenError;
+
+/// What is done to the file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call<'a> {
+    /// A file is made, or emptied, with its length and, for the log, its blocks.
+    Create(&'a Path),
+    CreateDir(&'a Path),
+    /// Blocks are allocated.
+    Allocate(&'a Path),
+    /// Bytes are written, zeroed or, in a mapped file, put in place; or the length changes.
+    Write(&'a Path),
+    /// Content and length become durable.
+    Sync(&'a Path),
+    /// Creation and deletion of the entries of a directory become durable.
+    SyncDir(&'a Path),
+    Remove(&'a Path),
+}
+
+/// Sees every call.
+pub(crate) trait Watch: Send + Sync {
+    /// Before the call; an error is its outcome, nothing is done then.
+    fn before(&self, call: Call<'_>) -> io::Result<()>;
+    /// After it succeeded.
+    fn after(&self, call: Call<'_>);
+}
+
+/// The door.
+#[derive(Clone, Default)]
+pub(crate) struct Fs(Option<Arc<dyn Watch>>);
+
+impl std::fmt::Debug for Fs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Fs(watched)" } else { "Fs" })
+    }
+}
+
+impl Fs {
+    #[cfg(test)]
+    pub(crate) fn watched(watch: Arc<dyn Watch>) -> Self {
+        Self(Some(watch))
+    }
+
+    #[inline]
+    fn call<T>(&self, call: Call<'_>, run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let Some(watch) = &self.0 else { return run() };
+        watch.before(call)?;
+        let done = run()?;
+        watch.after(call);
+        Ok(done)
+    }
+
+    /// Opens a file that exists.
+    pub(crate) fn open(&self, path: &Path, writable: bool) -> io::Result<StoreFile> {
+        let file = OpenOptions::new().read(true).write(writable).open(path)?;
+        Ok(StoreFile { file, path: path.into(), fs: self.clone() })
+    }
+
+    /// Opens a file; one that is missing or shorter gets `len` bytes.
+    pub(crate) fn open_or_create(&self, path: &Path, len: u64) -> io::Result<StoreFile> {
+        match OpenOptions::new().read(true).write(true).open(path) {
+            Ok(file) => {
+                let file = StoreFile { file, path: path.into(), fs: self.clone() };
+                if file.len()? < len {
+                    self.call(Call::Write(path), || file.file.set_len(len))?;
+                }
+                Ok(file)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create_sparse(path, len),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates a file of `len` zero bytes without allocating blocks.
+    pub(crate) fn create_sparse(&self, path: &Path, len: u64) -> io::Result<StoreFile> {
+        self.create(path, |file| file.set_len(len))
+    }
+
+    /// Creates a file of `len` zero bytes with all its blocks, so that writing it cannot fail for lack of space.
+    pub(crate) fn create_allocated(&self, path: &Path, len: u64) -> io::Result<StoreFile> {
+        self.create(path, |file| allocate(file, 0, len).and_then(|()| file.set_len(len)))
+    }
+
+    /// Creates a file with this content.
+    pub(crate) fn create_with(&self, path: &Path, content: &[u8]) -> io::Result<StoreFile> {
+        self.create(path, |file| file.write_all_at(content, 0))
+    }
+
+    fn create(&self, path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<StoreFile> {
+        let made = self.call(Call::Create(path), || {
+            let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+            match fill(&file) {
+                Ok(()) => Ok(file),
+                Err(error) => {
+                    // A file of the wrong length would keep any broker from starting.
+                    let _ = fs::remove_file(path);
+                    Err(error)
+                }
+            }
+        });
+        Ok(StoreFile { file: made?, path: path.into(), fs: self.clone() })
+    }
+
+    pub(crate) fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        self.call(Call::CreateDir(path), || fs::create_dir_all(path))
+    }
+
+    pub(crate) fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.call(Call::Remove(path), || fs::remove_file(path))
+    }
+
+    pub(crate) fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.call(Call::Remove(path), || fs::remove_dir_all(path))
+    }
+
+    /// Makes the creation and deletion of entries of `dir` durable.
+    pub(crate) fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.call(Call::SyncDir(dir), || File::open(dir)?.sync_all())
+    }
+}
+
+/// An open file of the store.
+#[derive(Debug)]
+pub(crate) struct StoreFile {
+    file: File,
+    path: Box<Path>,
+    fs: Fs,
+}
+
+impl StoreFile {
+    pub(crate) fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// For maps, which read it.
+    pub(crate) fn raw(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn read_exact_at(&self, buf: &mut [u8], at: u64) -> io::Result<()> {
+        self.file.read_exact_at(buf, at)
+    }
+
+    /// Reads at `at` only if that needs no disk access; `None` when it does, or cannot be told.
+    pub(crate) fn read_cached(&self, buf: &mut [u8], at: u64) -> Option<usize> {
+        let mut parts = [io::IoSliceMut::new(buf)];
+        rustix::io::preadv2(&self.file, &mut parts, at, rustix::io::ReadWriteFlags::NOWAIT).ok()
+    }
+
+    pub(crate) fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.fs.call(Call::Write(&self.path), || self.file.write_all_at(bytes, at))
+    }
+
+    /// Tells that the file was written through a map.
+    #[inline]
+    pub(crate) fn appended(&self) -> io::Result<()> {
+        self.fs.call(Call::Write(&self.path), || Ok(()))
+    }
+
+    /// Makes content and length durable.
+    pub(crate) fn sync_data(&self) -> io::Result<()> {
+        self.sync_by(|| self.file.sync_data())
+    }
+
+    /// The same, done by `sync`: the map of the file.
+    pub(crate) fn sync_by(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.fs.call(Call::Sync(&self.path), sync)
+    }
+
+    /// Allocates the blocks of a range without changing what it reads as.
+    pub(crate) fn allocate(&self, from: u64, to: u64) -> io::Result<()> {
+        if from >= to {
+            return Ok(());
+        }
+        self.fs.call(Call::Allocate(&self.path), || allocate(&self.file, from, to))
+    }
+
+    /// Makes `from..to` read as zeros.
+    pub(crate) fn zero(&self, from: u64, to: u64) -> io::Result<()> {
+        if from >= to {
+            return Ok(());
+        }
+        self.fs.call(Call::Write(&self.path), || zero(&self.file, from, to))
+    }
+
+    /// Offset after the last byte in `from..to` that is not zero; `None` when all are.
+    pub(crate) fn last_data(&self, from: u64, to: u64) -> io::Result<Option<u64>> {
+        last_data(&self.file, from, to)
+    }
+}
 
 /// Attaches the path to an I/O error.
 pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
@@ -22,29 +222,31 @@ pub(crate) struct Named {
     pub(crate) path: PathBuf,
 }
 
-/// The files of `dir`, each `len` bytes long, in order; none when the directory does not exist. A last file without a
-/// byte is deleted and subdirectories are skipped, as `MappedFileQueue.load` of 5.x does.
-pub(crate) fn queue_files(dir: &Path, len: u64) -> Result<Vec<Named>, OpenError> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(at(dir)(error)),
-    };
+/// The files of the directories, each `len` bytes long, in order; a directory that does not exist has none. A last
+/// file without a byte is deleted and subdirectories are skipped, as `MappedFileQueue.load` of 5.x does.
+pub(crate) fn queue_files(fs: &Fs, dirs: &[&Path], len: u64) -> Result<Vec<Named>, OpenError> {
     let mut paths = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(at(dir))?;
-        if !entry.file_type().map_err(at(dir))?.is_dir() {
-            paths.push(entry.path());
+    for dir in dirs {
+        let entries = match std::fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(at(dir)(error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(at(dir))?;
+            if !entry.file_type().map_err(at(dir))?.is_dir() {
+                paths.push(entry.path());
+            }
         }
     }
-    paths.sort();
+    paths.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
     let last = paths.len().wrapping_sub(1);
     let mut files = Vec::with_capacity(paths.len());
     for (index, path) in paths.into_iter().enumerate() {
-        let found = fs::metadata(&path).map_err(at(&path))?.len();
+        let found = std::fs::metadata(&path).map_err(at(&path))?.len();
         if found == 0 && index == last {
             tracing::warn!(file = %path.display(), "deleting an empty last file");
-            fs::remove_file(&path).map_err(at(&path))?;
+            fs.remove_file(&path).map_err(at(&path))?;
             continue;
         }
         if found != len {
@@ -61,35 +263,7 @@ pub(crate) fn queue_files(dir: &Path, len: u64) -> Result<Vec<Named>, OpenError>
     Ok(files)
 }
 
-/// Makes the creation, renaming and deletion of entries of `dir` durable.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Creates a file of `len` zero bytes without allocating blocks.
-pub(crate) fn create_sparse(path: &Path, len: u64) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    file.set_len(len)?;
-    Ok(file)
-}
-
-/// Creates a file of `len` zero bytes with all its blocks, so that writing it cannot fail for lack of space.
-pub(crate) fn create_allocated(path: &Path, len: u64) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    let made = allocate(&file, 0, len).and_then(|()| file.set_len(len));
-    if let Err(error) = made {
-        // A file of the wrong length would keep any broker from starting.
-        let _ = fs::remove_file(path);
-        return Err(error);
-    }
-    Ok(file)
-}
-
-/// Allocates the blocks of a range without changing what it reads as.
-pub(crate) fn allocate(file: &File, from: u64, to: u64) -> io::Result<()> {
-    if from >= to {
-        return Ok(());
-    }
+fn allocate(file: &File, from: u64, to: u64) -> io::Result<()> {
     match rustix::fs::fallocate(file, FallocateFlags::empty(), from, to - from) {
         // Such a file system cannot promise space: the file stays sparse, as Java's are.
         Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
@@ -102,8 +276,7 @@ pub(crate) fn is_no_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Offset after the last byte in `from..to` that is not zero; `None` when all are.
-pub(crate) fn last_data(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
+fn last_data(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
     let mut chunk = vec![0; 1 << 20];
     let (mut at, mut last) = (from, None);
     while at < to {
@@ -126,11 +299,7 @@ pub(crate) fn last_data(file: &File, from: u64, to: u64) -> io::Result<Option<u6
     Ok(last)
 }
 
-/// Makes `from..to` read as zeros.
-pub(crate) fn zero(file: &File, from: u64, to: u64) -> io::Result<()> {
-    if from >= to {
-        return Ok(());
-    }
+fn zero(file: &File, from: u64, to: u64) -> io::Result<()> {
     if rustix::fs::fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, from, to - from)
         .is_ok()
     {
@@ -144,12 +313,6 @@ pub(crate) fn zero(file: &File, from: u64, to: u64) -> io::Result<()> {
         at += len as u64;
     }
     Ok(())
-}
-
-/// Reads at `at` only if that needs no disk access; `None` when it does, or cannot be told.
-pub(crate) fn read_cached(file: &File, buf: &mut [u8], at: u64) -> Option<usize> {
-    let mut parts = [io::IoSliceMut::new(buf)];
-    rustix::io::preadv2(file, &mut parts, at, rustix::io::ReadWriteFlags::NOWAIT).ok()
 }
 
 /// Used share of the partition that holds `path`, rounded up to whole percents, as
@@ -172,17 +335,17 @@ mod tests {
     #[test]
     fn zeroing_and_finding_data_agree() {
         let dir = tempfile::tempdir().unwrap();
-        let file = create_allocated(&dir.path().join("f"), 3 << 20).unwrap();
-        assert_eq!(last_data(&file, 0, 3 << 20).unwrap(), None);
+        let file = Fs::default().create_allocated(&dir.path().join("f"), 3 << 20).unwrap();
+        assert_eq!(file.last_data(0, 3 << 20).unwrap(), None);
         file.write_all_at(b"xyz", 5_000).unwrap();
         file.write_all_at(b"x", (2 << 20) + 7).unwrap();
-        assert_eq!(last_data(&file, 0, 3 << 20).unwrap(), Some((2 << 20) + 8));
-        assert_eq!(last_data(&file, 0, 2 << 20).unwrap(), Some(5_003));
-        zero(&file, 5_001, 3 << 20).unwrap();
-        assert_eq!(last_data(&file, 0, 3 << 20).unwrap(), Some(5_001));
-        assert_eq!(file.metadata().unwrap().len(), 3 << 20);
+        assert_eq!(file.last_data(0, 3 << 20).unwrap(), Some((2 << 20) + 8));
+        assert_eq!(file.last_data(0, 2 << 20).unwrap(), Some(5_003));
+        file.zero(5_001, 3 << 20).unwrap();
+        assert_eq!(file.last_data(0, 3 << 20).unwrap(), Some(5_001));
+        assert_eq!(file.len().unwrap(), 3 << 20);
         let mut buf = [9; 4];
-        if let Some(read) = read_cached(&file, &mut buf, 5_000) {
+        if let Some(read) = file.read_cached(&mut buf, 5_000) {
             assert_eq!((read, &buf), (4, b"x\0\0\0"));
         }
         assert!((0.0..=1.0).contains(&disk_used(&dir.path().join("not/there"))));
@@ -192,21 +355,23 @@ mod tests {
     fn listing_follows_javas_rules() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
-        assert_eq!(queue_files(&path("none"), 10).unwrap(), []);
-        create_sparse(&path("00000000000000000010"), 10).unwrap();
-        create_sparse(&path("00000000000000000000"), 10).unwrap();
-        create_sparse(&path("00000000000000000020"), 0).unwrap();
-        fs::create_dir(path("sub")).unwrap();
-        let starts: Vec<u64> = queue_files(dir.path(), 10).unwrap().iter().map(|file| file.start).collect();
+        let fs = Fs::default();
+        assert_eq!(queue_files(&fs, &[&path("none")], 10).unwrap(), []);
+        fs.create_sparse(&path("00000000000000000010"), 10).unwrap();
+        fs.create_sparse(&path("00000000000000000000"), 10).unwrap();
+        fs.create_sparse(&path("00000000000000000020"), 0).unwrap();
+        std::fs::create_dir(path("sub")).unwrap();
+        let starts: Vec<u64> =
+            queue_files(&fs, &[dir.path()], 10).unwrap().iter().map(|file| file.start).collect();
         assert_eq!(starts, [0, 10]);
         assert!(!path("00000000000000000020").exists());
-        create_sparse(&path("00000000000000000020"), 9).unwrap();
+        fs.create_sparse(&path("00000000000000000020"), 9).unwrap();
         assert!(matches!(
-            queue_files(dir.path(), 10),
+            queue_files(&fs, &[dir.path()], 10),
             Err(OpenError::FileLength { found: 9, expected: 10, .. })
         ));
-        fs::remove_file(path("00000000000000000020")).unwrap();
-        create_sparse(&path("00000000000000000020.tmp"), 10).unwrap();
-        assert!(matches!(queue_files(dir.path(), 10), Err(OpenError::FileName { .. })));
+        std::fs::remove_file(path("00000000000000000020")).unwrap();
+        fs.create_sparse(&path("00000000000000000020.tmp"), 10).unwrap();
+        assert!(matches!(queue_files(&fs, &[dir.path()], 10), Err(OpenError::FileName { .. })));
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, fcntl};
 
-use crate::fs::{at, sync_dir};
+use crate::fs::{Fs, at};
 use crate::types::OpenError;
 
 /// The held `lock` file; dropping it releases the lock.
@@ -44,11 +44,12 @@ impl Lock {
 #[derive(Debug)]
 pub(crate) struct Abort {
     path: PathBuf,
+    fs: Fs,
 }
 
 impl Abort {
-    pub(crate) fn at(root: &Path) -> Self {
-        Self { path: root.join("abort") }
+    pub(crate) fn at(root: &Path, fs: &Fs) -> Self {
+        Self { path: root.join("abort"), fs: fs.clone() }
     }
 
     /// Whether the last run ended without deleting it.
@@ -59,17 +60,15 @@ impl Abort {
     /// Writes the process id; the earlier content goes to `abort.bak`, as `MixAll.string2File` leaves it.
     pub(crate) fn create(&self) -> io::Result<()> {
         let before = fs::read(&self.path).unwrap_or_default();
-        fs::write(self.path.with_extension("bak"), before)?;
-        let file = File::create(&self.path)?;
-        file.write_all_at(std::process::id().to_string().as_bytes(), 0)?;
-        file.sync_all()?;
+        self.fs.create_with(&self.path.with_extension("bak"), &before)?;
+        self.fs.create_with(&self.path, std::process::id().to_string().as_bytes())?.sync_data()?;
         self.sync_dir()
     }
 
     /// Everything is on disk. A file that is gone already is no failure: a Java broker that is started on a store in
     /// use deletes it before it ends because of the lock.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        match fs::remove_file(&self.path) {
+        match self.fs.remove_file(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 tracing::warn!(file = %self.path.display(), "somebody else has deleted the abort file");
                 Ok(())
@@ -80,7 +79,7 @@ impl Abort {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        self.path.parent().map_or(Ok(()), sync_dir)
+        self.path.parent().map_or(Ok(()), |dir| self.fs.sync_dir(dir))
     }
 }
 
@@ -113,7 +112,7 @@ mod tests {
     #[test]
     fn abort_keeps_the_previous_process_id() {
         let dir = tempfile::tempdir().unwrap();
-        let abort = Abort::at(dir.path());
+        let abort = Abort::at(dir.path(), &Fs::default());
         assert!(!abort.exists());
         abort.create().unwrap();
         assert_eq!(fs::read_to_string(dir.path().join("abort")).unwrap(), std::process::id().to_string());

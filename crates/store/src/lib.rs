@@ -23,6 +23,7 @@ mod segment;
 mod state;
 mod types;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -43,6 +44,7 @@ pub use self::types::{
 
 use self::checkpoint::Checkpoint;
 use self::dispatch::{Dispatcher, Sinks};
+use self::fs::Fs;
 use self::guard::{Abort, Lock};
 use self::index::Index;
 use self::log::appender::Appender;
@@ -51,7 +53,7 @@ use self::queue::one::{ConsumeQueue, Wait};
 use self::queue::table::{Queues, is_dir_name};
 use self::queue::unit::UNIT;
 use self::segment::alloc::Allocator;
-use self::segment::{Segment, Segments};
+use self::segment::{LogDirs, Segment, Segments};
 use self::state::{Block, Shared, Signal};
 
 /// An open store. Clones share it. When the last clone is dropped without [`Store::stop`], the store ends as after a
@@ -99,30 +101,44 @@ impl Store {
         clock: Arc<dyn Clock>,
         arrivals: impl Fn(&Arrival<'_>) + Send + Sync + 'static,
     ) -> Result<Store, OpenError> {
+        let store = Self::open_at_rest(config, Fs::default(), clock, Box::new(arrivals))?;
+        store.start_threads()?;
+        Ok(store)
+    }
+
+    /// Everything but the threads: whoever opens a store so does their work.
+    fn open_at_rest(
+        config: StoreConfig,
+        fs: Fs,
+        clock: Arc<dyn Clock>,
+        arrivals: Box<dispatch::Announce>,
+    ) -> Result<Store, OpenError> {
         let config = checked(config)?;
-        for dir in [&config.root, &config.commit_log_dir, &config.consume_queue_dir()] {
-            std::fs::create_dir_all(dir).map_err(fs::at(dir))?;
+        let queue_dir = config.consume_queue_dir();
+        for dir in config.all_log_dirs().into_iter().chain([config.root.as_path(), &queue_dir]) {
+            fs.create_dir_all(dir).map_err(fs::at(dir))?;
         }
         let lock = Lock::take(&config.root)?;
-        let abort = Abort::at(&config.root);
+        refuse_rocksdb(&queue_dir)?;
+        let abort = Abort::at(&config.root, &fs);
         let last_exit_ok = !abort.exists();
 
-        let queues = Queues::new(config.consume_queue_dir(), config.consume_queue_file_size);
+        let queues = Queues::new(fs.clone(), queue_dir, config.consume_queue_file_size);
         queues.load()?;
         let path = config.root.join("checkpoint");
-        let checkpoint = Checkpoint::open(&path).map_err(fs::at(&path))?;
+        let checkpoint = Checkpoint::open(&fs, &path).map_err(fs::at(&path))?;
         let index = if config.message_index_enable {
-            let index = Index::new(config.index_dir(), config.index_slots, config.index_items);
+            let index = Index::new(fs.clone(), config.index_dir(), config.index_slots, config.index_items);
             index.load(last_exit_ok, &checkpoint)?;
             Some(index)
         } else {
             None
         };
-        let sinks =
-            Sinks::new(queues, index, checkpoint, clock, config.delay_levels.clone(), Box::new(arrivals));
+        let sinks = Sinks::new(queues, index, checkpoint, clock, config.delay_levels.clone(), arrivals);
         let mut dispatcher = Dispatcher::new(0);
-        let recovered = recover::recover(&config, &sinks, &mut dispatcher, last_exit_ok)?;
-        let (segments, last) = open_segments(&config, &recovered)?;
+        let recovered = recover::recover(&config, &fs, &sinks, &mut dispatcher, last_exit_ok)?;
+        let dirs = LogDirs::new(fs.clone(), config.writable_log_dirs());
+        let (segments, last) = open_segments(&config, &fs, &dirs, &recovered)?;
         let end = recovered.end;
 
         abort.create().map_err(fs::at(&config.root.join("abort")))?;
@@ -130,7 +146,7 @@ impl Store {
         let appender = Appender::new(last.clone(), end).expect("the last file's map has no writer yet");
         let memory = total_memory() / 100 * config.access_message_in_memory_max_ratio;
         let shared = Arc::new(Shared {
-            allocator: Allocator::new(config.commit_log_dir.clone(), config.commit_log_file_size, last, end),
+            allocator: Allocator::new(dirs, last, end),
             segments,
             appender: Mutex::new(appender),
             sinks,
@@ -154,21 +170,26 @@ impl Store {
             lock: Mutex::new(Some(lock)),
             memory,
             config,
+            fs,
         });
-        if let Err(error) = shared.segments.all().last().map_or(Ok(()), |last| last.allocate(end)) {
+        if let Some(last) = shared.segments.all().last()
+            && let Err(error) = last.allocate(end)
+        {
             // A full disk must not keep consumers from what is there.
             if !fs::is_no_space(&error) {
-                return Err(fs::at(&shared.config.commit_log_dir)(error));
+                return Err(fs::at(last.path())(error));
             }
             shared
                 .block(Block::Log, Some(format!("the current commit log file cannot be allocated: {error}")));
         }
-        let mut running = Running { shared: shared.clone(), threads: Mutex::default() };
-        running.spawn("allocator", |shared| shared.allocator.run())?;
-        running.spawn("flusher", Shared::run_log_flusher)?;
-        running.spawn("queue-flush", Shared::run_queue_flusher)?;
-        running.spawn("retention", Shared::run_retention)?;
-        Ok(Store(Arc::new(running)))
+        Ok(Store(Arc::new(Running { shared, threads: Mutex::default() })))
+    }
+
+    fn start_threads(&self) -> Result<(), OpenError> {
+        self.0.spawn("allocator", |shared| shared.allocator.run())?;
+        self.0.spawn("flusher", Shared::run_log_flusher)?;
+        self.0.spawn("queue-flush", Shared::run_queue_flusher)?;
+        self.0.spawn("retention", Shared::run_retention)
     }
 
     /// The configuration that is in force.
@@ -322,9 +343,10 @@ impl Store {
         self.0.shared.confirmed().saturating_sub(self.0.shared.dispatched.load(Ordering::SeqCst))
     }
 
-    /// Used share of the disk that holds the commit log, 0 to 1; -1 when unknown.
+    /// Used share of the disk that holds the commit log, of the emptiest if there are several, 0 to 1; -1 when
+    /// unknown.
     pub fn commit_log_disk_ratio(&self) -> f64 {
-        fs::disk_used(&self.config().commit_log_dir)
+        self.0.shared.log_disk_used()
     }
 
     /// Used share of the disk that holds the consume queues, 0 to 1; -1 when unknown.
@@ -501,7 +523,7 @@ impl Shared {
 }
 
 impl Running {
-    fn spawn(&mut self, name: &str, body: fn(&Shared)) -> Result<(), OpenError> {
+    fn spawn(&self, name: &str, body: fn(&Shared)) -> Result<(), OpenError> {
         let shared = self.shared.clone();
         let thread = std::thread::Builder::new().name(format!("store-{name}")).spawn(move || body(&shared));
         self.threads.lock().push(thread.map_err(fs::at(&self.shared.config.root))?);
@@ -549,23 +571,33 @@ fn checked(mut config: StoreConfig) -> Result<StoreConfig, OpenError> {
     Ok(config)
 }
 
+/// A store that keeps its consume queues in RocksDB cannot be served: refused before anything is changed.
+fn refuse_rocksdb(queue_dir: &Path) -> Result<(), OpenError> {
+    let path = queue_dir.join("CURRENT");
+    if path.exists() { Err(OpenError::RocksDb { path }) } else { Ok(()) }
+}
+
 /// Maps the files; the last one, made when there is none, is the one to append to.
 fn open_segments(
     config: &StoreConfig,
+    fs: &Fs,
+    dirs: &LogDirs,
     recovered: &recover::Recovered,
 ) -> Result<(Segments, Arc<Segment>), OpenError> {
     let len = config.commit_log_file_size;
     let mut list = Vec::with_capacity(recovered.files.len() + 1);
     if let Some((last, full)) = recovered.files.split_last() {
         for file in full {
-            list.push(Arc::new(Segment::open_full(&file.path, file.start, len).map_err(fs::at(&file.path))?));
+            list.push(Arc::new(
+                Segment::open_full(fs, &file.path, file.start, len).map_err(fs::at(&file.path))?,
+            ));
         }
         let last =
-            Segment::open_last(&last.path, last.start, len, recovered.end).map_err(fs::at(&last.path))?;
+            Segment::open_last(fs, &last.path, last.start, len, recovered.end).map_err(fs::at(&last.path))?;
         list.push(Arc::new(last));
     } else {
-        let dir = &config.commit_log_dir;
-        list.push(Arc::new(Segment::create(dir, recovered.end, len).map_err(fs::at(dir))?));
+        let made = dirs.create(recovered.end, len);
+        list.push(Arc::new(made.map_err(fs::at(dirs.writable().first().unwrap_or(&config.root)))?));
     }
     let last = list[list.len() - 1].clone();
     Ok((Segments::new(list), last))

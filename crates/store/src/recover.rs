@@ -9,7 +9,7 @@
 //! After a clean stop 5.5.0 looks at no more than ten files (`commitLogRecoverMaxNum`); we go on to the first one, as
 //! 4.9.7 and 5.3.3 do: lost queues are rebuilt in full.
 
-use std::fs::File;
+use std::path::Path;
 
 use raptormq_message::layout::BLANK_LEN;
 use raptormq_message::{Checks, DecodeError, Decoded, decode};
@@ -17,7 +17,7 @@ use raptormq_message::{Checks, DecodeError, Decoded, decode};
 use crate::checkpoint::Fields;
 use crate::config::StoreConfig;
 use crate::dispatch::{Dispatcher, Last, Sinks};
-use crate::fs::{self, Named};
+use crate::fs::{self, Fs, Named};
 use crate::queue::flush::QueueFlusher;
 use crate::segment::map::Map;
 use crate::types::OpenError;
@@ -47,12 +47,13 @@ enum Stop {
 /// left at the log's end.
 pub(crate) fn recover(
     config: &StoreConfig,
+    fs: &Fs,
     sinks: &Sinks,
     dispatcher: &mut Dispatcher,
     last_exit_ok: bool,
 ) -> Result<Recovered, OpenError> {
     let len = config.commit_log_file_size;
-    let mut files = fs::queue_files(&config.commit_log_dir, len)?;
+    let mut files = fs::queue_files(fs, &config.all_log_dirs(), len)?;
     if files.is_empty() {
         tracing::warn!("there is no commit log: consume queues are deleted");
         sinks.queues.clear().map_err(fs::at(&config.consume_queue_dir()))?;
@@ -70,7 +71,7 @@ pub(crate) fn recover(
         index_safe: config.message_index_enable && config.message_index_safe,
     };
     let mut index = files.len() - 1;
-    while index > 0 && !vouched.covers(&files[index], len, checks)? {
+    while index > 0 && !vouched.covers(fs, &files[index], len, checks)? {
         index -= 1;
     }
     tracing::info!(last_exit_ok, file = %files[index].path.display(), "recovering the commit log from here");
@@ -83,8 +84,8 @@ pub(crate) fn recover(
     let mut flusher = QueueFlusher::default();
     let (end, stop) = loop {
         let file = &files[index];
-        let handle = File::open(&file.path).map_err(fs::at(&file.path))?;
-        let map = Map::read_only(&handle, len as usize).map_err(fs::at(&file.path))?;
+        let handle = fs.open(&file.path, false).map_err(fs::at(&file.path))?;
+        let map = Map::read_only(handle.raw(), len as usize).map_err(fs::at(&file.path))?;
         let mut at = 0;
         let stop = loop {
             let record = match decode(&map.bytes()[at..], checks) {
@@ -110,10 +111,10 @@ pub(crate) fn recover(
     };
 
     let later = files.split_off(index + 1);
-    cut(&files[index], end, &stop, &later, len, config)?;
+    cut(fs, &files[index], end, &stop, &later, len)?;
     // What was walked may be in the page cache only; from here on it counts as flushed.
     for file in files.iter().filter(|file| file.start >= first) {
-        File::open(&file.path).and_then(|file| file.sync_data()).map_err(fs::at(&file.path))?;
+        fs.open(&file.path, false).and_then(|file| file.sync_data()).map_err(fs::at(&file.path))?;
     }
 
     for queue in sinks.queues.all() {
@@ -147,9 +148,9 @@ struct Vouched {
 
 impl Vouched {
     /// Whether the walk may begin with `file` (`isMappedFileMatchedRecover`).
-    fn covers(&self, file: &Named, len: u64, checks: Checks) -> Result<bool, OpenError> {
-        let handle = File::open(&file.path).map_err(fs::at(&file.path))?;
-        let map = Map::read_only(&handle, len as usize).map_err(fs::at(&file.path))?;
+    fn covers(&self, fs: &Fs, file: &Named, len: u64, checks: Checks) -> Result<bool, OpenError> {
+        let handle = fs.open(&file.path, false).map_err(fs::at(&file.path))?;
+        let map = Map::read_only(handle.raw(), len as usize).map_err(fs::at(&file.path))?;
         let Ok(Decoded::Record(record)) = decode(map.bytes(), checks) else { return Ok(false) };
         if record.store_timestamp == 0
             || (self.index_safe && record.store_timestamp > self.fields.index_msg_timestamp)
@@ -168,31 +169,23 @@ impl Vouched {
 }
 
 /// Removes what follows the log's end: `file` holds it, `later` come after it.
-fn cut(
-    file: &Named,
-    end: u64,
-    stop: &Stop,
-    later: &[Named],
-    len: u64,
-    config: &StoreConfig,
-) -> Result<(), OpenError> {
+fn cut(fs: &Fs, file: &Named, end: u64, stop: &Stop, later: &[Named], len: u64) -> Result<(), OpenError> {
     let mut lost = 0;
-    let handle = File::options().read(true).write(true).open(&file.path).map_err(fs::at(&file.path))?;
+    let handle = fs.open(&file.path, true).map_err(fs::at(&file.path))?;
     let from = end - file.start;
-    if let Some(data) = fs::last_data(&handle, from, len).map_err(fs::at(&file.path))? {
+    if let Some(data) = handle.last_data(from, len).map_err(fs::at(&file.path))? {
         if !(matches!(stop, Stop::Blank) && data <= from + BLANK_LEN as u64) {
             lost += data - from;
         }
-        fs::zero(&handle, from, len).map_err(fs::at(&file.path))?;
+        handle.zero(from, len).map_err(fs::at(&file.path))?;
         handle.sync_data().map_err(fs::at(&file.path))?;
     }
-    for file in later {
-        let handle = File::open(&file.path).map_err(fs::at(&file.path))?;
-        lost += fs::last_data(&handle, 0, len).map_err(fs::at(&file.path))?.unwrap_or(0);
-        std::fs::remove_file(&file.path).map_err(fs::at(&file.path))?;
-    }
-    if !later.is_empty() {
-        fs::sync_dir(&config.commit_log_dir).map_err(fs::at(&config.commit_log_dir))?;
+    // From the end, each durably: what a loss of power may bring back has no gap before it.
+    for file in later.iter().rev() {
+        let handle = fs.open(&file.path, false).map_err(fs::at(&file.path))?;
+        lost += handle.last_data(0, len).map_err(fs::at(&file.path))?.unwrap_or(0);
+        fs.remove_file(&file.path).map_err(fs::at(&file.path))?;
+        sync_parent(fs, &file.path)?;
     }
     if lost > 0 {
         let why = match stop {
@@ -208,6 +201,10 @@ fn cut(
         );
     }
     Ok(())
+}
+
+fn sync_parent(fs: &Fs, path: &Path) -> Result<(), OpenError> {
+    path.parent().map_or(Ok(()), |dir| fs.sync_dir(dir).map_err(fs::at(dir)))
 }
 
 /// Lowers what the checkpoint says to what is there, and lets it vouch for what was dispatched just now.

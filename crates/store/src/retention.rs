@@ -16,7 +16,7 @@ use crate::state::{Block, Shared};
 pub(crate) const MANUAL_RUNS: i64 = 20;
 
 /// How full the disks are, as rules see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Space {
     Enough,
     /// Above `diskMaxUsedSpaceRatio`: expired files go at any hour.
@@ -39,6 +39,15 @@ impl Shared {
         } else {
             Space::Enough
         }
+    }
+
+    /// Used share of the emptiest disk with commit log files. New files avoid those above
+    /// `diskSpaceCleanForciblyRatio` (`CleanCommitLogService.isSpaceToDelete`).
+    pub(crate) fn log_disk_used(&self) -> f64 {
+        let used: Vec<_> = self.config.all_log_dirs().into_iter().map(|dir| (disk_used(dir), dir)).collect();
+        let crowded = used.iter().filter(|(used, _)| self.space(*used) >= Space::Forcibly);
+        self.allocator.dirs.avoid(crowded.map(|(_, dir)| dir.to_path_buf()).collect());
+        used.iter().map(|(used, _)| *used).fold(f64::INFINITY, f64::min)
     }
 
     /// Refuses writes while a disk is used beyond the warning level, and completes the allocation of the current log
@@ -94,14 +103,17 @@ impl Shared {
             if first.end() > self.dispatched.load(Ordering::SeqCst) {
                 break;
             }
-            let changed = first.path.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let changed = first.path().metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
             let changed_ms = i64::try_from(changed.as_millis()).unwrap_or(i64::MAX);
             if !whatever_age && self.sinks.clock.wall_ms() < changed_ms.saturating_add(reserved_ms) {
                 break;
             }
             let Some(segment) = self.segments.pop_front() else { break };
-            tracing::info!(file = %segment.path.display(), whatever_age, "deleting a commit log file");
-            std::fs::remove_file(&segment.path)?;
+            let path = segment.path();
+            tracing::info!(file = %path.display(), whatever_age, "deleting a commit log file");
+            self.fs.remove_file(path)?;
+            // Before the next one goes: after a loss of power no file may be back whose successor is not.
+            path.parent().map_or(Ok(()), |dir| self.fs.sync_dir(dir))?;
             deleted += 1;
             let pause = Duration::from_millis(self.config.delete_commit_log_files_interval_ms);
             if deleted < self.config.delete_file_batch_max && !self.retention_signal.pause(pause) {
@@ -132,8 +144,7 @@ impl Shared {
         let mut wait = Duration::from_secs(1);
         while self.retention_signal.wait(wait) {
             wait = interval;
-            let (log, queues) =
-                (disk_used(&self.config.commit_log_dir), disk_used(&self.config.consume_queue_dir()));
+            let (log, queues) = (self.log_disk_used(), disk_used(&self.config.consume_queue_dir()));
             let young = self.sinks.clock.monotonic().saturating_sub(begin) < Duration::from_secs(60);
             if young && self.manual_deletes.load(Ordering::SeqCst) <= 0 {
                 self.watch_space(log, queues);

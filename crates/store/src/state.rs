@@ -12,6 +12,7 @@ use raptormq_base::watermark::Watermark;
 
 use crate::config::{FlushMode, StoreConfig};
 use crate::dispatch::{Dispatcher, Sinks};
+use crate::fs::Fs;
 use crate::guard::{Abort, Lock};
 use crate::log::appender::Appender;
 use crate::queue::flush::QueueFlusher;
@@ -76,6 +77,7 @@ pub(crate) enum Block {
 
 pub(crate) struct Shared {
     pub(crate) config: StoreConfig,
+    pub(crate) fs: Fs,
     pub(crate) segments: Segments,
     pub(crate) allocator: Allocator,
     pub(crate) appender: Mutex<Appender>,

@@ -73,7 +73,7 @@ fn old_files_go_by_their_age_and_never_the_last_one() {
     let shared = &store.0.shared;
     let age = |index: usize, hours: i64| {
         let ms = (clock.wall_ms() - hours * HOUR_MS) as u64;
-        let file = std::fs::File::open(&shared.segments.all()[index].path).unwrap();
+        let file = std::fs::File::open(shared.segments.all()[index].path()).unwrap();
         file.set_modified(UNIX_EPOCH + Duration::from_millis(ms)).unwrap();
     };
     age(0, 73);

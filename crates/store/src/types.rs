@@ -26,6 +26,16 @@ pub enum OpenError {
         /// The configured one.
         expected: u64,
     },
+    /// The consume queues are a RocksDB database.
+    #[error(
+        "{}: this store's consume queues are kept in RocksDB (storeType=defaultRocksDB), which is not supported. To \
+         take it over, start RocketMQ with storeType=default on a copy without the consumequeue directory, or drain it",
+        .path.display()
+    )]
+    RocksDb {
+        /// What shows it.
+        path: PathBuf,
+    },
     /// A file whose name is not the offset of its first byte.
     #[error("{}: not a store file name", .path.display())]
     FileName {

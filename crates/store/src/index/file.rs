@@ -3,11 +3,11 @@
 //! A slot holds the number of the newest item with its hash, each item the number of the one before it; 0 is no item.
 //! One thread adds; readers follow the chains meanwhile and see an item once the item count includes it.
 
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::fs::{Fs, StoreFile};
 use crate::segment::map::CellMap;
 
 const BEGIN_TIMESTAMP: usize = 0;
@@ -29,7 +29,7 @@ pub(crate) struct Range {
 
 #[derive(Debug)]
 pub(crate) struct IndexFile {
-    path: PathBuf,
+    file: StoreFile,
     slots: u32,
     items: u32,
     cells: CellMap,
@@ -56,16 +56,13 @@ pub(crate) fn key_hash(topic_hash: i32, key: &str) -> i32 {
 
 impl IndexFile {
     /// Opens a file, or creates a sparse one of full length.
-    pub(crate) fn open(path: &Path, slots: u32, items: u32) -> io::Result<Self> {
+    pub(crate) fn open(fs: &Fs, path: &Path, slots: u32, items: u32) -> io::Result<Self> {
         let len = HEADER as u64 + u64::from(slots) * SLOT as u64 + u64::from(items) * ITEM as u64;
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-        if file.metadata()?.len() < len {
-            file.set_len(len)?;
-        }
-        let cells = CellMap::new(&file, usize::try_from(len).map_err(io::Error::other)?)?;
+        let file = fs.open_or_create(path, len)?;
+        let cells = CellMap::new(file.raw(), usize::try_from(len).map_err(io::Error::other)?)?;
         // Item 0 is never used; `IndexHeader.load` does the same.
         let fresh = cells.get32(ITEM_COUNT) <= 0;
-        let index = Self { path: path.to_owned(), slots, items, cells, dirty: AtomicBool::new(fresh) };
+        let index = Self { file, slots, items, cells, dirty: AtomicBool::new(fresh) };
         if fresh {
             index.cells.set32(ITEM_COUNT, 1);
         }
@@ -86,7 +83,7 @@ impl IndexFile {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     pub(crate) fn begin_timestamp(&self) -> i64 {
@@ -192,7 +189,7 @@ impl IndexFile {
 
     pub(crate) fn sync(&self) -> io::Result<()> {
         if self.dirty.swap(false, Ordering::AcqRel) {
-            self.cells.sync()?;
+            self.file.sync_by(|| self.cells.sync())?;
         }
         Ok(())
     }
@@ -223,7 +220,7 @@ mod tests {
     fn keys_with_one_slot_are_told_apart_by_hash_and_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("20240101000000000");
-        let file = IndexFile::open(&path, 1, 5).unwrap();
+        let file = IndexFile::open(&Fs::default(), &path, 1, 5).unwrap();
         for (hash, offset, time) in [(1, 1 << 40, 10_000), (2, 20, 11_000), (1, 30, 15_500), (1, 40, 9_000)] {
             assert!(file.put(hash, offset, time));
         }
@@ -248,7 +245,7 @@ mod tests {
         item[3] = 1;
         item[4..12].copy_from_slice(&(1i64 << 40).to_be_bytes());
         assert_eq!(bytes[64..84], item);
-        let next = IndexFile::open(&dir.path().join("20240101000000001"), 1, 5).unwrap();
+        let next = IndexFile::open(&Fs::default(), &dir.path().join("20240101000000001"), 1, 5).unwrap();
         next.seed(&file);
         assert_eq!((next.begin_timestamp(), next.end_timestamp(), next.end_log_offset()), (9_000, 9_000, 40));
         assert!(next.put(1, 60, 20_000));
@@ -259,7 +256,7 @@ mod tests {
     fn a_damaged_chain_ends() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("1");
-        let file = IndexFile::open(&path, 1, 9).unwrap();
+        let file = IndexFile::open(&Fs::default(), &path, 1, 9).unwrap();
         for offset in 1..5 {
             file.put(7, offset, 10);
         }
@@ -267,7 +264,7 @@ mod tests {
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[44 + 2 * 20 + 16..44 + 3 * 20].copy_from_slice(&4i32.to_be_bytes());
         std::fs::write(&path, bytes).unwrap();
-        let file = IndexFile::open(&path, 1, 9).unwrap();
+        let file = IndexFile::open(&Fs::default(), &path, 1, 9).unwrap();
         assert_eq!(found(&file, 7, 99, ALL), [4, 3, 2]);
     }
 }

@@ -13,11 +13,12 @@ use parking_lot::{Mutex, RwLock};
 
 pub(crate) use self::file::{IndexFile, Range, key_hash, topic_hash};
 use crate::checkpoint::Checkpoint;
-use crate::fs;
+use crate::fs::{self, Fs};
 use crate::types::OpenError;
 
 #[derive(Debug)]
 pub(crate) struct Index {
+    fs: Fs,
     dir: PathBuf,
     slots: u32,
     items: u32,
@@ -35,8 +36,8 @@ pub(crate) struct Found {
 }
 
 impl Index {
-    pub(crate) fn new(dir: PathBuf, slots: u32, items: u32) -> Self {
-        Self { dir, slots, items, files: RwLock::default(), full: Mutex::default() }
+    pub(crate) fn new(fs: Fs, dir: PathBuf, slots: u32, items: u32) -> Self {
+        Self { fs, dir, slots, items, files: RwLock::default(), full: Mutex::default() }
     }
 
     /// Opens the files. After a crash those that reach beyond what the checkpoint vouches for are deleted.
@@ -60,10 +61,10 @@ impl Index {
                 tracing::warn!(file = %path.display(), "not an index file, skipped");
                 continue;
             }
-            let file = IndexFile::open(&path, self.slots, self.items).map_err(fs::at(&path))?;
+            let file = IndexFile::open(&self.fs, &path, self.slots, self.items).map_err(fs::at(&path))?;
             if !last_exit_ok && file.end_timestamp() > checkpoint.get().index_msg_timestamp {
                 tracing::info!(file = %path.display(), "deleting an index file that may be incomplete after the crash");
-                std::fs::remove_file(&path).map_err(fs::at(&path))?;
+                self.fs.remove_file(&path).map_err(fs::at(&path))?;
                 continue;
             }
             self.files.write().push(Arc::new(file));
@@ -77,9 +78,9 @@ impl Index {
         if let Some(last) = last.as_ref().filter(|last| !last.is_full()) {
             return Ok(last.clone());
         }
-        std::fs::create_dir_all(&self.dir)?;
+        self.fs.create_dir_all(&self.dir)?;
         let path = self.free_name(now_ms);
-        let file = Arc::new(IndexFile::open(&path, self.slots, self.items)?);
+        let file = Arc::new(IndexFile::open(&self.fs, &path, self.slots, self.items)?);
         if let Some(full) = last {
             file.seed(&full);
             self.full.lock().push(full);
@@ -93,7 +94,7 @@ impl Index {
         let full = self.full.lock().clone();
         for file in &full {
             file.sync()?;
-            fs::sync_dir(&self.dir)?;
+            self.fs.sync_dir(&self.dir)?;
             checkpoint.update(|fields| fields.index_msg_timestamp = file.end_timestamp())?;
             self.full.lock().retain(|it| !Arc::ptr_eq(it, file));
         }
@@ -154,7 +155,7 @@ impl Index {
         let mut deleted = 0;
         let mut files = self.files.write();
         while files.len() > 1 && files[0].end_log_offset() < log_min {
-            std::fs::remove_file(files[0].path())?;
+            self.fs.remove_file(files[0].path())?;
             files.remove(0);
             deleted += 1;
         }
@@ -167,6 +168,6 @@ impl Index {
         for file in &files {
             file.sync()?;
         }
-        if files.is_empty() { Ok(()) } else { fs::sync_dir(&self.dir) }
+        if files.is_empty() { Ok(()) } else { self.fs.sync_dir(&self.dir) }
     }
 }

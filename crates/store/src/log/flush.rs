@@ -29,7 +29,7 @@ impl Shared {
                     continue;
                 }
                 if let Err(error) = segment.file.sync_data() {
-                    let reason = format!("fdatasync of {} failed: {error}", segment.path.display());
+                    let reason = format!("fdatasync of {} failed: {error}", segment.path().display());
                     self.fail(reason.clone());
                     return Err(reason);
                 }

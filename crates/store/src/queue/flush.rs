@@ -53,7 +53,7 @@ impl QueueFlusher {
             for dir in std::mem::take(&mut self.new_entries) {
                 // Deleted meanwhile: nothing to make durable.
                 if dir.exists() {
-                    fs::sync_dir(&dir)?;
+                    sinks.queues.fs().sync_dir(&dir)?;
                 }
             }
         }

@@ -3,9 +3,7 @@
 //! Positions inside are bytes; `UNIT` bytes are one message.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::RwLock;
 
 use super::unit::{PRE_BLANK, UNIT, Unit};
-use crate::fs;
+use crate::fs::{self, Fs, StoreFile};
 use crate::types::OpenError;
 
 /// Memory that a busy queue keeps of what is written already, for readers close behind.
@@ -25,6 +23,7 @@ const CHUNK: usize = 65_520;
 pub(crate) struct ConsumeQueue {
     pub(crate) topic: Arc<str>,
     pub(crate) queue_id: i32,
+    fs: Fs,
     dir: PathBuf,
     file_len: u64,
     /// The offset that the next message of this queue gets; only the appender, under its lock, moves it.
@@ -56,15 +55,15 @@ struct Inner {
 struct QueueFile {
     start: u64,
     path: PathBuf,
-    file: OnceLock<Arc<File>>,
+    file: OnceLock<Arc<StoreFile>>,
 }
 
 impl QueueFile {
-    fn open(&self) -> io::Result<Arc<File>> {
+    fn open(&self, fs: &Fs) -> io::Result<Arc<StoreFile>> {
         if let Some(file) = self.file.get() {
             return Ok(file.clone());
         }
-        let file = Arc::new(File::options().read(true).write(true).open(&self.path)?);
+        let file = Arc::new(fs.open(&self.path, true)?);
         Ok(self.file.get_or_init(|| file).clone())
     }
 }
@@ -93,7 +92,7 @@ pub(crate) enum Wait {
 
 impl ConsumeQueue {
     /// A queue without files.
-    pub(crate) fn new(topic: Arc<str>, queue_id: i32, dir: PathBuf, file_len: u64) -> Self {
+    pub(crate) fn new(fs: Fs, topic: Arc<str>, queue_id: i32, dir: PathBuf, file_len: u64) -> Self {
         let inner = Inner {
             files: Vec::new(),
             min: 0,
@@ -106,6 +105,7 @@ impl ConsumeQueue {
         Self {
             topic,
             queue_id,
+            fs,
             dir,
             file_len,
             next_offset: AtomicI64::new(0),
@@ -119,7 +119,7 @@ impl ConsumeQueue {
     /// Lists the files and finds the queue's end: the first impossible unit in the last three files
     /// (`ConsumeQueue.recover`). Later files are deleted, what follows the end is zeroed.
     pub(crate) fn load(&self) -> Result<(), OpenError> {
-        let named = fs::queue_files(&self.dir, self.file_len)?;
+        let named = fs::queue_files(&self.fs, &[&self.dir], self.file_len)?;
         let mut inner = self.inner.write();
         inner.files = named
             .into_iter()
@@ -134,8 +134,8 @@ impl ConsumeQueue {
         let end = loop {
             let file = &inner.files[index];
             let at_path = fs::at(&file.path);
-            let (bytes, last) =
-                last_valid(&*file.open().map_err(at_path)?, self.file_len).map_err(fs::at(&file.path))?;
+            let (bytes, last) = last_valid(&*file.open(&self.fs).map_err(at_path)?, self.file_len)
+                .map_err(fs::at(&file.path))?;
             let end = file.start + bytes;
             if let Some(last) = last {
                 max_log_end = last.log_end();
@@ -150,15 +150,15 @@ impl ConsumeQueue {
         };
         for file in inner.files.drain(index + 1..) {
             tracing::warn!(file = %file.path.display(), "deleting a consume queue file after the queue's end");
-            std::fs::remove_file(&file.path).map_err(fs::at(&file.path))?;
+            self.fs.remove_file(&file.path).map_err(fs::at(&file.path))?;
         }
         let last = &inner.files[index];
         if end < last.start + self.file_len {
-            let file = last.open().map_err(fs::at(&last.path))?;
+            let file = last.open(&self.fs).map_err(fs::at(&last.path))?;
             let from = end - last.start;
-            if fs::last_data(&file, from, self.file_len).map_err(fs::at(&last.path))?.is_some() {
+            if file.last_data(from, self.file_len).map_err(fs::at(&last.path))?.is_some() {
                 tracing::warn!(file = %last.path.display(), from, "zeroing what follows the queue's end");
-                fs::zero(&file, from, self.file_len).map_err(fs::at(&last.path))?;
+                file.zero(from, self.file_len).map_err(fs::at(&last.path))?;
             }
         }
         inner.mem_start = end;
@@ -222,13 +222,13 @@ impl ConsumeQueue {
     fn begin_at(&self, inner: &mut Inner, at: u64) -> io::Result<()> {
         let start = at - at % self.file_len;
         tracing::info!(topic = %self.topic, queue = self.queue_id, first = at / UNIT, "queue does not begin at 0");
-        std::fs::create_dir_all(&self.dir)?;
+        self.fs.create_dir_all(&self.dir)?;
         // A file that holds no unit may be there from before.
         for file in inner.files.drain(..) {
-            std::fs::remove_file(&file.path)?;
+            self.fs.remove_file(&file.path)?;
         }
         let path = self.dir.join(raptormq_message::file_name(start));
-        let file = fs::create_sparse(&path, self.file_len)?;
+        let file = self.fs.create_sparse(&path, self.file_len)?;
         self.new_entries.store(true, Ordering::Release);
         let blanks = PRE_BLANK.encode().repeat(CHUNK / UNIT as usize);
         let mut done = 0;
@@ -268,12 +268,12 @@ impl ConsumeQueue {
         // From here to the memory's start everything is in the file.
         let len = len.min(inner.mem_start - at);
         let Some(file) = inner.file_of(at, self.file_len) else { return Ok(None) };
-        let (start, file) = (file.start, file.open());
+        let (start, file) = (file.start, file.open(&self.fs));
         drop(inner);
         let Ok(file) = file else { return Ok(None) };
         let buf = &mut buf[..len as usize];
         match wait {
-            Wait::No => match fs::read_cached(&file, buf, at - start) {
+            Wait::No => match file.read_cached(buf, at - start) {
                 Some(read) if read as u64 >= UNIT => Ok(Some(read / UNIT as usize)),
                 _ => Err(WouldBlock),
             },
@@ -327,7 +327,7 @@ impl ConsumeQueue {
         while end > inner.min.max(inner.files.first().map_or(0, |file| file.start)) {
             let Some(file) = inner.file_of(end - UNIT, self.file_len) else { break };
             let mut buf = [0; UNIT as usize];
-            let handle = file.open().map_err(fs::at(&file.path))?;
+            let handle = file.open(&self.fs).map_err(fs::at(&file.path))?;
             handle.read_exact_at(&mut buf, end - UNIT - file.start).map_err(fs::at(&file.path))?;
             last = Unit::decode(&buf).filter(|unit| unit.log_offset < log_end);
             if last.is_some() {
@@ -341,14 +341,14 @@ impl ConsumeQueue {
             && end <= file.start
             && (inner.files.len() > 1 || file.start == 0)
         {
-            std::fs::remove_file(&file.path).map_err(fs::at(&file.path))?;
+            self.fs.remove_file(&file.path).map_err(fs::at(&file.path))?;
             inner.files.pop();
         }
         if let Some(file) = inner.files.last()
             && end < file.start + self.file_len
         {
-            let handle = file.open().map_err(fs::at(&file.path))?;
-            fs::zero(&handle, end - file.start, self.file_len).map_err(fs::at(&file.path))?;
+            let handle = file.open(&self.fs).map_err(fs::at(&file.path))?;
+            handle.zero(end - file.start, self.file_len).map_err(fs::at(&file.path))?;
             handle.sync_data().map_err(fs::at(&file.path))?;
         }
         inner.mem_start = end;
@@ -406,11 +406,11 @@ impl ConsumeQueue {
                 return Ok(deleted);
             }
             let mut buf = [0; UNIT as usize];
-            first.open()?.read_exact_at(&mut buf, self.file_len - UNIT)?;
+            first.open(&self.fs)?.read_exact_at(&mut buf, self.file_len - UNIT)?;
             if Unit::decode(&buf).is_none_or(|unit| unit.log_offset >= log_min) {
                 return Ok(deleted);
             }
-            std::fs::remove_file(&first.path)?;
+            self.fs.remove_file(&first.path)?;
             inner.files.remove(0);
             let first = inner.files[0].start;
             inner.min = inner.min.max(first);
@@ -442,14 +442,14 @@ impl ConsumeQueue {
         }
     }
 
-    fn file_for_writing(&self, at: u64) -> io::Result<(u64, Arc<File>)> {
+    fn file_for_writing(&self, at: u64) -> io::Result<(u64, Arc<StoreFile>)> {
         if let Some(file) = self.inner.read().file_of(at, self.file_len) {
-            return Ok((file.start, file.open()?));
+            return Ok((file.start, file.open(&self.fs)?));
         }
         let start = at - at % self.file_len;
-        std::fs::create_dir_all(&self.dir)?;
+        self.fs.create_dir_all(&self.dir)?;
         let path = self.dir.join(raptormq_message::file_name(start));
-        let file = Arc::new(fs::create_sparse(&path, self.file_len)?);
+        let file = Arc::new(self.fs.create_sparse(&path, self.file_len)?);
         self.new_entries.store(true, Ordering::Release);
         self.inner.write().files.push(QueueFile { start, path, file: OnceLock::from(file.clone()) });
         Ok((start, file))
@@ -492,7 +492,7 @@ impl ConsumeQueue {
                 .files
                 .iter()
                 .filter(|file| file.start + self.file_len > from && file.start < inner.written);
-            (inner.written, dirty.map(QueueFile::open).collect::<io::Result<Vec<_>>>()?)
+            (inner.written, dirty.map(|file| file.open(&self.fs)).collect::<io::Result<Vec<_>>>()?)
         };
         for file in files {
             file.sync_data()?;
@@ -509,7 +509,7 @@ impl ConsumeQueue {
         inner.files.clear();
         inner.mem = Vec::new();
         (inner.mem_start, inner.written, inner.synced, inner.min) = (0, 0, 0, 0);
-        match std::fs::remove_dir_all(&self.dir) {
+        match self.fs.remove_dir_all(&self.dir) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -517,7 +517,7 @@ impl ConsumeQueue {
 }
 
 /// Bytes of valid units at the start of a file, and the last of these units.
-fn last_valid(file: &File, len: u64) -> io::Result<(u64, Option<Unit>)> {
+fn last_valid(file: &StoreFile, len: u64) -> io::Result<(u64, Option<Unit>)> {
     let mut chunk = vec![0; CHUNK];
     let (mut at, mut last) = (0, None);
     while at < len {

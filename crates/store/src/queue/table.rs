@@ -8,13 +8,14 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use super::one::ConsumeQueue;
-use crate::fs;
+use crate::fs::{self, Fs};
 use crate::types::OpenError;
 
 type ById = BTreeMap<i32, Arc<ConsumeQueue>>;
 
 #[derive(Debug)]
 pub(crate) struct Queues {
+    fs: Fs,
     dir: PathBuf,
     file_len: u64,
     topics: RwLock<HashMap<Arc<str>, ById>>,
@@ -26,8 +27,12 @@ pub(crate) fn is_dir_name(topic: &str) -> bool {
 }
 
 impl Queues {
-    pub(crate) fn new(dir: PathBuf, file_len: u64) -> Self {
-        Self { dir, file_len, topics: RwLock::default() }
+    pub(crate) fn new(fs: Fs, dir: PathBuf, file_len: u64) -> Self {
+        Self { fs, dir, file_len, topics: RwLock::default() }
+    }
+
+    pub(crate) fn fs(&self) -> &Fs {
+        &self.fs
     }
 
     /// Opens every queue that has a directory. Directories whose name is not a queue id are skipped.
@@ -67,7 +72,7 @@ impl Queues {
         let queues = topics.entry(name.clone()).or_default();
         let make = || {
             let dir = self.dir.join(topic).join(queue_id.to_string());
-            Arc::new(ConsumeQueue::new(name, queue_id, dir, self.file_len))
+            Arc::new(ConsumeQueue::new(self.fs.clone(), name, queue_id, dir, self.file_len))
         };
         queues.entry(queue_id).or_insert_with(make).clone()
     }

@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 use super::one::{ConsumeQueue, Wait};
 use super::table::{Queues, is_dir_name};
 use super::unit::{PRE_BLANK, UNIT, Unit};
+use crate::fs::Fs;
 
 /// Five units per file.
 const FILE: u64 = 5 * UNIT;
 
 fn queue(dir: &Path) -> ConsumeQueue {
-    let queue = ConsumeQueue::new(Arc::from("T"), 0, dir.join("T/0"), FILE);
+    let queue = ConsumeQueue::new(Fs::default(), Arc::from("T"), 0, dir.join("T/0"), FILE);
     queue.load().unwrap();
     queue
 }
@@ -155,7 +156,7 @@ fn garbage_after_the_end_is_removed_at_load() {
 #[test]
 fn topics_come_and_go() {
     let dir = tempfile::tempdir().unwrap();
-    let queues = Queues::new(dir.path().to_owned(), FILE);
+    let queues = Queues::new(Fs::default(), dir.path().to_owned(), FILE);
     let queue = queues.get_or_create("A", 3);
     queues.get_or_create("A", -1);
     push(&queue, 0..2);
@@ -163,7 +164,7 @@ fn topics_come_and_go() {
     assert!(Arc::ptr_eq(&queue, &queues.get_or_create("A", 3)));
     assert_eq!((queues.ids("A"), queues.max_log_end()), (vec![-1, 3], 200));
     std::fs::create_dir_all(dir.path().join("A/not-a-number")).unwrap();
-    let loaded = Queues::new(dir.path().to_owned(), FILE);
+    let loaded = Queues::new(Fs::default(), dir.path().to_owned(), FILE);
     loaded.load().unwrap();
     assert_eq!((loaded.topics(), loaded.ids("A")), (vec!["A".to_owned()], vec![3]));
     assert!(queues.remove("A").unwrap().is_ok());

@@ -9,14 +9,13 @@
 //! every second.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::Segment;
+use super::{LogDirs, Segment};
 
 const WINDOW_MIN: u64 = 2 << 20;
 const WINDOW_MAX: u64 = 64 << 20;
@@ -24,7 +23,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Allocator {
-    dir: PathBuf,
+    pub(crate) dirs: LogDirs,
     len: u64,
     state: Mutex<State>,
     changed: Condvar,
@@ -51,7 +50,8 @@ struct State {
 pub(crate) struct NoSpace(pub(crate) String);
 
 impl Allocator {
-    pub(crate) fn new(dir: PathBuf, len: u64, current: Arc<Segment>, position: u64) -> Self {
+    pub(crate) fn new(dirs: LogDirs, current: Arc<Segment>, position: u64) -> Self {
+        let len = current.len;
         let state = State {
             current,
             next: None,
@@ -63,7 +63,7 @@ impl Allocator {
         };
         // The first append wakes the thread: a store that is only read allocates nothing.
         let wake_at = AtomicU64::new(position);
-        Self { dir, len, state: Mutex::new(state), changed: Condvar::new(), wake_at }
+        Self { dirs, len, state: Mutex::new(state), changed: Condvar::new(), wake_at }
     }
 
     /// Called by the appender after each append; wakes the thread about once per half window.
@@ -89,7 +89,7 @@ impl Allocator {
         }
         let next = match state.next.take() {
             Some(next) if next.start == start => next,
-            _ => match Segment::create(&self.dir, start, self.len) {
+            _ => match self.dirs.create(start, self.len) {
                 Ok(next) => next,
                 Err(error) => {
                     let failure = self.refused(start, &error);
@@ -109,7 +109,7 @@ impl Allocator {
 
     fn refused(&self, start: u64, error: &io::Error) -> String {
         let file = raptormq_message::file_name(start);
-        tracing::error!(file, dir = %self.dir.display(), %error, "the next commit log file cannot be allocated");
+        tracing::error!(file, %error, "the next commit log file cannot be allocated");
         format!("{file} cannot be allocated: {error}")
     }
 
@@ -162,7 +162,7 @@ impl Allocator {
                 let range = (populated - current.start) as usize..(target - current.start) as usize;
                 if let Err(error) = current.map.populate(range) {
                     // Writing then faults the pages in one by one: slower, not wrong.
-                    tracing::warn!(%error, file = %current.path.display(), "pages cannot be populated ahead");
+                    tracing::warn!(%error, file = %current.path().display(), "pages cannot be populated ahead");
                 }
                 populated = target;
             }
@@ -190,7 +190,7 @@ impl Allocator {
             }
             state.making = true;
         }
-        let made = Segment::create(&self.dir, start, self.len);
+        let made = self.dirs.create(start, self.len);
         if let Ok(next) = &made {
             // Its first pages, so that the roll does not fault.
             let _ = next.map.populate(0..WINDOW_MIN as usize);
@@ -201,7 +201,7 @@ impl Allocator {
         match made {
             Ok(next) => {
                 if state.failure.take().is_some() {
-                    tracing::info!(file = %next.path.display(), "the next commit log file is allocated, space is back");
+                    tracing::info!(file = %next.path().display(), "the next commit log file is allocated, space is back");
                 }
                 state.next = Some(next);
             }

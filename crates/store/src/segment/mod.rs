@@ -3,17 +3,16 @@
 pub(crate) mod alloc;
 pub(crate) mod map;
 
-use std::fs::{File, OpenOptions};
+use std::collections::BTreeSet;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use self::map::Map;
-use crate::fs;
+use crate::fs::{Fs, StoreFile};
 
 /// One commit log file.
 #[derive(Debug)]
@@ -21,38 +20,42 @@ pub(crate) struct Segment {
     /// Log offset of its first byte.
     pub(crate) start: u64,
     pub(crate) len: u64,
-    pub(crate) path: PathBuf,
-    pub(crate) file: File,
+    pub(crate) file: StoreFile,
     pub(crate) map: Arc<Map>,
 }
 
 impl Segment {
     /// Creates the file that begins at `start`, with all its blocks.
-    pub(crate) fn create(dir: &Path, start: u64, len: u64) -> io::Result<Self> {
-        let path = dir.join(raptormq_message::file_name(start));
-        let file = fs::create_allocated(&path, len)?;
-        fs::sync_dir(dir)?;
-        let map = Map::writable(&file, len as usize, 0)?;
-        Ok(Self { start, len, path, file, map })
+    pub(crate) fn create(fs: &Fs, dir: &Path, start: u64, len: u64) -> io::Result<Self> {
+        let file = fs.create_allocated(&dir.join(raptormq_message::file_name(start)), len)?;
+        // The length first: an entry that survives a loss of power must not name a shorter file.
+        file.sync_data()?;
+        fs.sync_dir(dir)?;
+        let map = Map::writable(file.raw(), len as usize, 0)?;
+        Ok(Self { start, len, file, map })
     }
 
     /// Opens a full file.
-    pub(crate) fn open_full(path: &Path, start: u64, len: u64) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let map = Map::read_only(&file, len as usize)?;
-        Ok(Self { start, len, path: path.to_owned(), file, map })
+    pub(crate) fn open_full(fs: &Fs, path: &Path, start: u64, len: u64) -> io::Result<Self> {
+        let file = fs.open(path, false)?;
+        let map = Map::read_only(file.raw(), len as usize)?;
+        Ok(Self { start, len, file, map })
     }
 
     /// Opens the file that is appended to, which holds the log up to `end`; the rest of it must be zero.
-    pub(crate) fn open_last(path: &Path, start: u64, len: u64, end: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        let map = Map::writable(&file, len as usize, (end - start) as usize)?;
-        Ok(Self { start, len, path: path.to_owned(), file, map })
+    pub(crate) fn open_last(fs: &Fs, path: &Path, start: u64, len: u64, end: u64) -> io::Result<Self> {
+        let file = fs.open(path, true)?;
+        let map = Map::writable(file.raw(), len as usize, (end - start) as usize)?;
+        Ok(Self { start, len, file, map })
     }
 
     /// Allocates the blocks from `end` to the file's end, which must be done before anything is written there.
     pub(crate) fn allocate(&self, end: u64) -> io::Result<()> {
-        fs::allocate(&self.file, end.saturating_sub(self.start), self.len)
+        self.file.allocate(end.saturating_sub(self.start), self.len)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.file.path()
     }
 
     /// Log offset after its last byte.
@@ -81,6 +84,45 @@ impl Segment {
         let mut bytes = vec![0; len];
         self.file.read_exact_at(&mut bytes, at).ok()?;
         Some(bytes.into())
+    }
+}
+
+/// The directories of the commit log (`MultiPathMappedFileQueue`).
+#[derive(Debug)]
+pub(crate) struct LogDirs {
+    fs: Fs,
+    /// Where files are made, in order.
+    writable: Vec<PathBuf>,
+    /// Those on disks with too little space left.
+    full: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl LogDirs {
+    pub(crate) fn new(fs: Fs, mut writable: Vec<PathBuf>) -> Self {
+        writable.sort();
+        writable.dedup();
+        Self { fs, writable, full: Mutex::default() }
+    }
+
+    pub(crate) fn writable(&self) -> &[PathBuf] {
+        &self.writable
+    }
+
+    /// Keeps new files away from these, unless no other is left.
+    pub(crate) fn avoid(&self, full: BTreeSet<PathBuf>) {
+        *self.full.lock() = full;
+    }
+
+    /// Creates the file that begins at `start`; files take turns among the directories.
+    pub(crate) fn create(&self, start: u64, len: u64) -> io::Result<Segment> {
+        let dir = {
+            let full = self.full.lock();
+            let roomy: Vec<&PathBuf> = self.writable.iter().filter(|dir| !full.contains(*dir)).collect();
+            let dirs = if roomy.is_empty() { self.writable.iter().collect() } else { roomy };
+            let turn = (start / len) as usize % dirs.len().max(1);
+            dirs.get(turn).map(|dir| (*dir).clone()).unwrap_or_default()
+        };
+        Segment::create(&self.fs, &dir, start, len)
     }
 }
 
