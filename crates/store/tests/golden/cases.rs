@@ -1,11 +1,12 @@
 //! The cases, each by its name in `testdata`.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use raptormq_store::{OpenError, Store};
 use serde_json::Value;
 
-use crate::load::{files, same_bytes};
+use crate::load::files;
 use crate::{Golden, check, golden, number, open, try_open};
 
 /// Opens, stops, opens again and crashes, and compares with the manifest each time.
@@ -94,6 +95,27 @@ fn check_units(ours: &Path, java: &Path, end: i64) {
         let of_log = i64::from_be_bytes(right[..8].try_into().unwrap()) < end;
         let wanted = if of_log { right } else { &[0; 20] };
         assert_eq!(left, wanted, "{} unit {n}", ours.display());
+    }
+}
+
+/// Whether two files hold the same bytes; holes are zeros.
+fn same_bytes(left: &Path, right: &Path) -> bool {
+    let (Ok(mut left), Ok(mut right)) = (std::fs::File::open(left), std::fs::File::open(right)) else {
+        return false;
+    };
+    if left.metadata().unwrap().len() != right.metadata().unwrap().len() {
+        return false;
+    }
+    let (mut a, mut b) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    loop {
+        let read = left.read(&mut a).unwrap();
+        if read == 0 {
+            return true;
+        }
+        right.read_exact(&mut b[..read]).unwrap();
+        if a[..read] != b[..read] {
+            return false;
+        }
     }
 }
 

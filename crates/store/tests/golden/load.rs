@@ -1,7 +1,7 @@
 //! Unpacks the store directories of `testdata`. Most crash cases are another case with one change, and only the change
 //! is kept: `input.json` names the case and what to remove, cut or overwrite.
 
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -83,25 +83,4 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
     walk(dir, dir, &mut found);
     found.sort();
     found
-}
-
-/// Whether two files hold the same bytes; holes are zeros.
-pub fn same_bytes(left: &Path, right: &Path) -> bool {
-    let (Ok(mut left), Ok(mut right)) = (std::fs::File::open(left), std::fs::File::open(right)) else {
-        return false;
-    };
-    if left.metadata().unwrap().len() != right.metadata().unwrap().len() {
-        return false;
-    }
-    let (mut a, mut b) = (vec![0; 1 << 20], vec![0; 1 << 20]);
-    loop {
-        let read = left.read(&mut a).unwrap();
-        if read == 0 {
-            return true;
-        }
-        right.read_exact(&mut b[..read]).unwrap();
-        if a[..read] != b[..read] {
-            return false;
-        }
-    }
 }
