@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use chrono::{DateTime, Datelike as _, Local};
 use raptormq_base::clock::{Clock, SystemClock};
 use raptormq_message::UniqueIds;
 use raptormq_remoting::{Client, Limits, OnClose, RouteTable, Row, Server};
+use raptormq_runtime::StoreOptions;
 use raptormq_store::{FlushMode, OpenError, StopError, Store, StoreConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,6 +22,7 @@ use crate::admin::runtime::RuntimeAdmin;
 use crate::admin::topics::TopicAdmin;
 use crate::config::{ConfigRefused, LiveConfig, Resolved, StoreSettings, parse_delay_levels, store_host};
 use crate::registration::{Registration, address};
+use crate::rocksdb;
 use crate::routes::{self, Lanes, Services};
 use crate::service::clients::ClientService;
 use crate::service::offsets::OffsetService;
@@ -93,12 +96,22 @@ impl Broker {
     /// [`StartError`]; what was opened is closed again.
     pub async fn start(resolved: Resolved, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let levels_ms = parse_delay_levels(&resolved.store.message_delay_level)?;
+        rocksdb::refuse_files(Path::new(&resolved.store.store_path_root_dir))?;
         let arrivals = Arc::new(Arrivals::default());
         let store = {
             let arrivals = arrivals.clone();
-            Store::open(store_config(&resolved.store, levels_ms.clone()), clock.clone(), move |arrival| {
-                arrivals.arrived(arrival.topic, arrival.queue_id, arrival.queue_offset, arrival.tags_code);
-            })?
+            Store::open(
+                store_config(&resolved.store, &resolved.store_options, levels_ms.clone()),
+                clock.clone(),
+                move |arrival| {
+                    arrivals.arrived(
+                        arrival.topic,
+                        arrival.queue_id,
+                        arrival.queue_offset,
+                        arrival.tags_code,
+                    );
+                },
+            )?
         };
         match Self::assemble(&resolved, &store, arrivals, levels_ms, clock).await {
             Ok(broker) => Ok(broker),
@@ -246,11 +259,13 @@ impl Parts {
         let broker = &resolved.broker;
         let store_host = store_host(broker)?;
         let live = Arc::new(LiveConfig::new(resolved));
-        let file = |name: &str| Path::new(&resolved.store.store_path_root_dir).join("config").join(name);
+        let directory = Path::new(&resolved.store.store_path_root_dir).join("config");
+        let file = |name: &str| directory.join(name);
+        let lmq = resolved.store.enable_lmq;
         let topics = Arc::new(TopicTable::load(file("topics.json"), broker, &resolved.store, clock.clone())?);
-        let groups = Arc::new(GroupTable::load(file("subscriptionGroup.json"), clock.clone())?);
+        let groups = Arc::new(GroupTable::load(file("subscriptionGroup.json"), lmq, clock.clone())?);
         let step = broker.consumer_offset_update_version_step;
-        let offsets = Arc::new(OffsetTable::load(file("consumerOffset.json"), step, clock.clone())?);
+        let offsets = Arc::new(OffsetTable::load(&directory, lmq, step, clock.clone())?);
         let consumers = Arc::new(ConsumerTable::new(clock.clone()));
         let producers = Arc::new(ProducerTable::new(clock.clone()));
         let locks = Arc::new(QueueLocks::new(clock.clone()));
@@ -287,7 +302,7 @@ impl Parts {
                 store: store.clone(),
                 store_host,
                 delay_level_max,
-                unique_ids: UniqueIds::new(store_host.ip(), std::process::id(), 0, 0),
+                unique_ids: UniqueIds::new(store_host.ip(), std::process::id(), 0, month_start_ms),
                 stats: stats.clone(),
                 clock: clock.clone(),
                 next_queue: AtomicU32::new(0),
@@ -361,6 +376,16 @@ impl Parts {
     }
 }
 
+/// When the local month that contains `now_ms` began: `mqadmin` reads the time in a message's unique id from there.
+fn month_start_ms(now_ms: i64) -> i64 {
+    let local = |ms: i64| DateTime::from_timestamp_millis(ms).unwrap_or_default().with_timezone(&Local);
+    let first = local(now_ms).date_naive().with_day(1).and_then(|day| day.and_hms_opt(0, 0, 0));
+    first
+        // Where clocks are set forward at that midnight, the month begins with the moment after.
+        .and_then(|midnight| midnight.and_local_timezone(Local).earliest())
+        .map_or(now_ms, |start| start.timestamp_millis())
+}
+
 /// The rows of the request table, for the documentation: they are read from the table that requests go through, built
 /// over an empty store in `directory`.
 ///
@@ -414,11 +439,15 @@ fn limits(resolved: &Resolved) -> Limits {
     Limits { idle, frame_max: resolved.frame_max, ..Limits::default() }
 }
 
-fn store_config(settings: &StoreSettings, delay_levels: Vec<i64>) -> StoreConfig {
+fn store_config(settings: &StoreSettings, options: &StoreOptions, delay_levels: Vec<i64>) -> StoreConfig {
     let positive = |n: i32| u64::try_from(n).unwrap_or(0);
     let small = |n: i32| u32::try_from(n).unwrap_or(0);
     let size = |n: i32| usize::try_from(n).unwrap_or(0);
     let root = PathBuf::from(&settings.store_path_root_dir);
+    let paths = |text: &str| -> Vec<PathBuf> {
+        let pieces = text.trim().split(options.path_splitter.as_str());
+        pieces.filter(|piece| !piece.is_empty()).map(PathBuf::from).collect()
+    };
     let defaults = StoreConfig::at(root.clone());
     let flush = if settings.flush_disk_type == "SYNC_FLUSH" {
         FlushMode::Sync { timeout_ms: positive(settings.sync_flush_timeout) }
@@ -430,30 +459,147 @@ fn store_config(settings: &StoreSettings, delay_levels: Vec<i64>) -> StoreConfig
         }
     };
     StoreConfig {
-        commit_log_dirs: settings.store_path_commit_log.as_ref().map_or_else(
-            || vec![root.join("commitlog")],
-            |paths| paths.split(',').map(PathBuf::from).collect(),
-        ),
+        commit_log_dirs: settings
+            .store_path_commit_log
+            .as_deref()
+            .map(paths)
+            .filter(|paths| !paths.is_empty())
+            .unwrap_or_else(|| vec![root.join("commitlog")]),
+        read_only_commit_log_dirs: settings
+            .read_only_commit_log_store_paths
+            .as_deref()
+            .map(paths)
+            .unwrap_or_default(),
         commit_log_file_size: positive(settings.mapped_file_size_commit_log),
         consume_queue_file_size: positive(settings.mapped_file_size_consume_queue),
         index_slots: small(settings.max_hash_slot_num),
         index_items: small(settings.max_index_num),
         message_index_enable: settings.message_index_enable,
+        message_index_safe: settings.message_index_safe,
         flush,
         consume_queue_flush_interval_ms: positive(settings.flush_interval_consume_queue),
         consume_queue_flush_thorough_interval_ms: positive(settings.flush_consume_queue_thorough_interval),
         max_message_size: size(settings.max_message_size),
         delay_levels,
         check_crc_on_recover: settings.check_crc_on_recover,
+        append_prop_crc: settings.enabled_append_prop_crc,
+        force_verify_prop_crc: settings.force_verify_prop_crc,
+        read_uncommitted: settings.read_un_committed,
         access_message_in_memory_max_ratio: positive(settings.access_message_in_memory_max_ratio),
         max_transfer_bytes_in_memory: size(settings.max_transfer_bytes_on_message_in_memory),
         max_transfer_count_in_memory: size(settings.max_transfer_count_on_message_in_memory),
         max_transfer_bytes_on_disk: size(settings.max_transfer_bytes_on_message_in_disk),
         max_transfer_count_on_disk: size(settings.max_transfer_count_on_message_in_disk),
+        max_filter_message_size: size(settings.max_filter_message_size),
+        travel_cq_file_num_when_get_message: size(settings.travel_cq_file_num_when_get_message),
         max_msgs_num_batch: size(settings.max_msgs_num_batch),
         file_reserved_hours: positive(settings.file_reserved_time),
         delete_when: settings.delete_when.clone(),
         disk_max_used_space_ratio: positive(settings.disk_max_used_space_ratio),
+        disk_space_warning_level_ratio: options
+            .disk_space_warning_level
+            .unwrap_or(positive(settings.disk_space_warning_level_ratio)),
+        disk_space_clean_forcibly_ratio: options
+            .disk_space_clean_forcibly
+            .unwrap_or(positive(settings.disk_space_clean_forcibly_ratio)),
+        clean_file_forcibly_enable: settings.clean_file_forcibly_enable,
+        delete_file_batch_max: size(settings.delete_file_batch_max),
+        delete_commit_log_files_interval_ms: positive(settings.delete_commit_log_files_interval),
+        clean_resource_interval_ms: positive(settings.clean_resource_interval),
         ..defaults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use raptormq_base::config::Host;
+    use raptormq_base::properties;
+
+    fn configured(text: &str, options: &StoreOptions) -> StoreConfig {
+        let host = Host {
+            user_home: "/home/u".into(),
+            rocketmq_home: None,
+            namesrv_addr: None,
+            hostname: "box".into(),
+            local_address: "10.0.0.1".into(),
+            cpus: 2,
+        };
+        let mut config = Resolved::defaults(&host);
+        config.load(&properties::parse(text.as_bytes()));
+        let resolved = Resolved::resolve(config, None).unwrap();
+        store_config(&resolved.store, options, vec![1000])
+    }
+
+    fn options() -> StoreOptions {
+        StoreOptions {
+            disk_space_warning_level: None,
+            disk_space_clean_forcibly: None,
+            path_splitter: ",".to_owned(),
+        }
+    }
+
+    /// Every number and switch of a store's configuration, as text.
+    fn shown(config: &StoreConfig) -> Vec<String> {
+        let text = format!("{config:#?}");
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_conf_file_without_keys_gives_the_stores_own_defaults() {
+        let ours = configured("", &options());
+        let stores = StoreConfig { delay_levels: vec![1000], ..StoreConfig::at("/home/u/store") };
+        assert_eq!(shown(&ours), shown(&stores));
+    }
+
+    #[test]
+    fn every_value_of_the_store_can_be_configured() {
+        let text = "storePathRootDir=/r\nstorePathCommitLog= /a,/b,\nreadOnlyCommitLogStorePaths=/old\n\
+            mappedFileSizeCommitLog=4096\nmappedFileSizeConsumeQueue=4000\nmaxHashSlotNum=11\nmaxIndexNum=12\n\
+            messageIndexEnable=false\nmessageIndexSafe=true\nflushIntervalCommitLog=1\nflushCommitLogLeastPages=2\n\
+            flushCommitLogThoroughInterval=3\nflushIntervalConsumeQueue=13\nflushConsumeQueueThoroughInterval=14\n\
+            maxMessageSize=15\ncheckCRCOnRecover=false\nenabledAppendPropCRC=true\nforceVerifyPropCRC=true\n\
+            readUnCommitted=true\naccessMessageInMemoryMaxRatio=16\nmaxTransferBytesOnMessageInMemory=17\n\
+            maxTransferCountOnMessageInMemory=18\nmaxTransferBytesOnMessageInDisk=19\n\
+            maxTransferCountOnMessageInDisk=20\nmaxFilterMessageSize=21\ntravelCqFileNumWhenGetMessage=22\n\
+            maxMsgsNumBatch=23\nfileReservedTime=24\ndeleteWhen=05\ndiskMaxUsedSpaceRatio=25\n\
+            diskSpaceWarningLevelRatio=26\ndiskSpaceCleanForciblyRatio=27\ncleanFileForciblyEnable=false\n\
+            deleteFileBatchMax=28\ndeleteCommitLogFilesInterval=29\ncleanResourceInterval=30";
+        let ours = shown(&configured(text, &options()));
+        let defaults = shown(&StoreConfig::at("/home/u/store"));
+        let unchanged: Vec<&String> =
+            ours.iter().filter(|line| line.contains(": ") && defaults.contains(line)).collect();
+        // Opening brackets of lists are lines, too.
+        let values: Vec<&&String> = unchanged.iter().filter(|line| !line.ends_with(['[', '{'])).collect();
+        assert_eq!(values, Vec::<&&String>::new());
+        let paths = configured(text, &options());
+        assert_eq!(paths.commit_log_dirs, [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert_eq!(paths.read_only_commit_log_dirs, [PathBuf::from("/old")]);
+        let timeout = configured("flushDiskType=SYNC_FLUSH\nsyncFlushTimeout=7", &options()).flush;
+        assert_eq!(timeout, FlushMode::Sync { timeout_ms: 7 });
+    }
+
+    #[test]
+    fn java_options_win_over_keys() {
+        let options = StoreOptions {
+            disk_space_warning_level: Some(80),
+            disk_space_clean_forcibly: Some(70),
+            path_splitter: ":".to_owned(),
+        };
+        let config = configured(
+            "storePathCommitLog=/a:/b\ndiskSpaceWarningLevelRatio=88\ndiskSpaceCleanForciblyRatio=77",
+            &options,
+        );
+        assert_eq!(config.commit_log_dirs, [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert_eq!((config.disk_space_warning_level_ratio, config.disk_space_clean_forcibly_ratio), (80, 70));
+    }
+
+    #[test]
+    fn a_month_begins_at_its_first_local_midnight() {
+        let now = 1_709_164_801_000;
+        let start = month_start_ms(now);
+        let local = DateTime::from_timestamp_millis(start).unwrap().with_timezone(&Local);
+        assert_eq!(local.format("%d %H:%M:%S%.3f").to_string(), "01 00:00:00.000");
+        assert!(start <= now && now - start < 31 * 86_400_000);
     }
 }

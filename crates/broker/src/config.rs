@@ -8,6 +8,7 @@ use parking_lot::{Mutex, RwLock};
 use raptormq_base::config::{Config, Host};
 use raptormq_base::properties::Entry;
 use raptormq_base::settings;
+use raptormq_runtime::StoreOptions;
 
 /// The sections of a broker's conf file, in the order in which Java prints them.
 pub const SECTIONS: &[&str] =
@@ -98,6 +99,8 @@ settings! {
         heartbeat_thread_pool_queue_capacity: i32 = "heartbeatThreadPoolQueueCapacity",
         /// Bound of unanswered administration requests.
         admin_broker_thread_pool_queue_capacity: i32 = "adminBrokerThreadPoolQueueCapacity",
+        /// Refused when `v2`: topics, groups and offsets are in RocksDB then.
+        config_manager_version: String = "configManagerVersion",
         /// Refused when true: controller mode is not there yet.
         enable_controller_mode: bool = "enableControllerMode",
         /// Refused when true: ACL would not be enforced.
@@ -112,8 +115,10 @@ settings! {
     pub struct StoreSettings from "MessageStoreConfig" {
         /// Directory of the store.
         store_path_root_dir: String = "storePathRootDir",
-        /// Directory of the commit log, if not `<root>/commitlog`.
+        /// Directory of the commit log, if not `<root>/commitlog`; several with commas between them take turns.
         store_path_commit_log: Option<String> = "storePathCommitLog",
+        /// Directories with commit log files that are read, but where none is made.
+        read_only_commit_log_store_paths: Option<String> = "readOnlyCommitLogStorePaths",
         /// Size of a commit log file, bytes.
         mapped_file_size_commit_log: i32 = "mappedFileSizeCommitLog",
         /// Size of a consume queue file, bytes; rounded up to whole units.
@@ -126,8 +131,12 @@ settings! {
         flush_commit_log_least_pages: i32 = "flushCommitLogLeastPages",
         /// Period after which it flushes whatever there is, ms.
         flush_commit_log_thorough_interval: i32 = "flushCommitLogThoroughInterval",
+        /// Taken without effect: appends always go to the page cache, which survives what the pool does not.
+        transient_store_pool_enable: bool = "transientStorePoolEnable",
         /// Period of the consume queue flush, ms.
         flush_interval_consume_queue: i32 = "flushIntervalConsumeQueue",
+        /// Taken without effect: queues are written in runs and synced with the checkpoint.
+        flush_consume_queue_least_pages: i32 = "flushConsumeQueueLeastPages",
         /// Period after which it flushes whatever there is, ms.
         flush_consume_queue_thorough_interval: i32 = "flushConsumeQueueThoroughInterval",
         /// How long a send waits for the flush, ms.
@@ -136,6 +145,8 @@ settings! {
         max_message_size: i32 = "maxMessageSize",
         /// Whether keys are indexed.
         message_index_enable: bool = "messageIndexEnable",
+        /// Whether recovery starts early enough for the index to be complete.
+        message_index_safe: bool = "messageIndexSafe",
         /// Hash slots of an index file.
         max_hash_slot_num: i32 = "maxHashSlotNum",
         /// Entries of an index file.
@@ -150,8 +161,28 @@ settings! {
         delete_when: String = "deleteWhen",
         /// Disk use in percent above which expired files are deleted at any hour.
         disk_max_used_space_ratio: i32 = "diskMaxUsedSpaceRatio",
+        /// Disk use in percent above which files are deleted whatever their age; kept between 30 and 85.
+        /// `-Drocketmq.broker.diskSpaceCleanForciblyRatio` (a fraction) wins.
+        disk_space_clean_forcibly_ratio: i32 = "diskSpaceCleanForciblyRatio",
+        /// Whether that happens at all.
+        clean_file_forcibly_enable: bool = "cleanFileForciblyEnable",
+        /// Disk use in percent above which sends are refused; kept between 35 and 90.
+        /// `-Drocketmq.broker.diskSpaceWarningLevelRatio` (a fraction) wins.
+        disk_space_warning_level_ratio: i32 = "diskSpaceWarningLevelRatio",
+        /// Commit log files that one run deletes at most.
+        delete_file_batch_max: i32 = "deleteFileBatchMax",
+        /// Pause between two of them, ms.
+        delete_commit_log_files_interval: i32 = "deleteCommitLogFilesInterval",
+        /// Period of the runs, ms.
+        clean_resource_interval: i32 = "cleanResourceInterval",
         /// Whether bodies are checked on recovery.
         check_crc_on_recover: bool = "checkCRCOnRecover",
+        /// Whether records end with a checksum of everything before it.
+        enabled_append_prop_crc: bool = "enabledAppendPropCRC",
+        /// Whether recovery checks that checksum in place of the body's.
+        force_verify_prop_crc: bool = "forceVerifyPropCRC",
+        /// Whether consumers see messages that a synchronous flush has not confirmed yet.
+        read_un_committed: bool = "readUnCommitted",
         /// Share of the memory, in percent, within which the log counts as cached.
         access_message_in_memory_max_ratio: i32 = "accessMessageInMemoryMaxRatio",
         /// Bytes of one pull from memory.
@@ -162,6 +193,10 @@ settings! {
         max_transfer_bytes_on_message_in_disk: i32 = "maxTransferBytesOnMessageInDisk",
         /// Messages of one pull from disk.
         max_transfer_count_on_message_in_disk: i32 = "maxTransferCountOnMessageInDisk",
+        /// How far one pull may skip messages that its filter refuses, bytes of queue units.
+        max_filter_message_size: i32 = "maxFilterMessageSize",
+        /// How many queue files one pull may walk without a match.
+        travel_cq_file_num_when_get_message: i32 = "travelCqFileNumWhenGetMessage",
         /// Messages that a key query returns at most.
         max_msgs_num_batch: i32 = "maxMsgsNumBatch",
         /// Whether the topic of timer messages exists (timer messages themselves are refused).
@@ -174,8 +209,12 @@ settings! {
         ha_listen_port: i32 = "haListenPort",
         /// Refused when true.
         enable_d_leger_commit_log: bool = "enableDLegerCommitLog",
-        /// Refused unless `default`.
+        /// Refused when `defaultRocksDB`; anything else means files.
         store_type: String = "storeType",
+        /// Refused when true: the queues in RocksDB would not be written.
+        rocksdb_cq_double_write_enable: bool = "rocksdbCQDoubleWriteEnable",
+        /// Whether topics and groups named `%LMQ%…` need not exist, and consumer offsets are in lmqConsumerOffset.json.
+        enable_lmq: bool = "enableLmq",
     }
 }
 
@@ -236,6 +275,8 @@ pub struct Resolved {
     pub server: ServerSettings,
     /// Largest frame, bytes with its length field; no key, but `-Dcom.rocketmq.remoting.frameMaxLength`.
     pub frame_max: usize,
+    /// What `-D` options say of the store.
+    pub store_options: StoreOptions,
 }
 
 impl Resolved {
@@ -282,7 +323,8 @@ impl Resolved {
         }
         let store = StoreSettings::from_config(&config);
         let frame_max = raptormq_runtime::frame_max().map_err(|text| ConfigRefused::new(253, text))?;
-        Ok(Self { config, file, broker, store, server, frame_max })
+        let store_options = raptormq_runtime::store_options();
+        Ok(Self { config, file, broker, store, server, frame_max, store_options })
     }
 }
 
@@ -306,7 +348,6 @@ fn refuse_unsupported(
     store: &StoreSettings,
 ) -> Result<(), ConfigRefused> {
     let auth = AuthSettings::from_config(config);
-    let several_paths = store.store_path_commit_log.as_ref().is_some_and(|p| p.contains(','));
     let rows = [
         (
             auth.authentication_enabled,
@@ -328,15 +369,10 @@ fn refuse_unsupported(
             store.broker_role == "SYNC_MASTER" && store.in_sync_replicas > 1,
             "brokerRole=SYNC_MASTER with inSyncReplicas above 1 is not supported yet: no slave could acknowledge",
         ),
-        (
-            store.store_type != "default",
-            "storeType other than default is not supported: RocksDB stores cannot be opened",
-        ),
-        (several_paths, "storePathCommitLog with several paths is not supported yet"),
     ];
     match rows.iter().find(|(refused, _)| *refused) {
         Some((_, text)) => Err(ConfigRefused::new(253, *text)),
-        None => Ok(()),
+        None => crate::rocksdb::refuse_keys(broker, store),
     }
 }
 
@@ -492,6 +528,9 @@ mod tests {
             ("enableControllerMode=true", 253),
             ("enableControllerMode=true\nenableDLegerCommitLog=true", 252),
             ("storeType=defaultRocksDB", 253),
+            ("storeType=DEFAULTROCKSDB", 253),
+            ("configManagerVersion=v2", 253),
+            ("rocksdbCQDoubleWriteEnable=true", 253),
             ("namesrvAddr=nonsense", 253),
             ("brokerIP1=no such host", 253),
         ] {

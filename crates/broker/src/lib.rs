@@ -8,6 +8,7 @@ mod assemble;
 pub mod config;
 pub mod names;
 pub mod registration;
+pub mod rocksdb;
 pub mod routes;
 pub mod service;
 pub mod stats;

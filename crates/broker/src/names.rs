@@ -30,6 +30,8 @@ pub const SYSTEM_TOPIC_PREFIX: &str = "rmq_sys_";
 pub const RETRY_PREFIX: &str = "%RETRY%";
 /// Prefix of a group's dead-letter topic.
 pub const DLQ_PREFIX: &str = "%DLQ%";
+/// Prefix of light message queues and of the groups that consume them (`MixAll.LMQ_PREFIX`).
+pub const LMQ_PREFIX: &str = "%LMQ%";
 /// Prefix of the groups that the system itself consumes with.
 pub const SYSTEM_GROUP_PREFIX: &str = "CID_RMQ_SYS_";
 /// The group that mqadmin and the verification tools pull with.
@@ -127,6 +129,11 @@ pub fn is_send_forbidden(topic: &str) -> bool {
         OFFSET_MOVED_EVENT,
     ]
     .contains(&topic)
+}
+
+/// Whether a topic or a group is a light message queue's (`MixAll.isLmq`).
+pub fn is_lmq(name: &str) -> bool {
+    name.starts_with(LMQ_PREFIX)
 }
 
 /// Whether `topic` is a system topic by its name alone.

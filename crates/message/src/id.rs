@@ -64,33 +64,21 @@ pub struct UniqueIds {
     ip: IpAddr,
     pid: u32,
     loader: u32,
-    utc_offset_ms: i64,
+    month_start_ms: fn(i64) -> i64,
     counter: AtomicU16,
 }
 
 impl UniqueIds {
-    /// `utc_offset_ms` is the local time zone's offset: `mqadmin` computes an id's time from the local start of month.
-    pub fn new(ip: IpAddr, pid: u32, loader: u32, utc_offset_ms: i64) -> Self {
-        Self { ip, pid, loader, utc_offset_ms, counter: AtomicU16::new(0) }
+    /// `month_start_ms` tells when the local month began that a time is in, both in ms since the epoch: readers of an
+    /// id take its time from there (`MessageClientIDSetter.getNearlyTimeFromID`).
+    pub fn new(ip: IpAddr, pid: u32, loader: u32, month_start_ms: fn(i64) -> i64) -> Self {
+        Self { ip, pid, loader, month_start_ms, counter: AtomicU16::new(0) }
     }
 
     /// The next id, at `now_ms` of wall time.
     pub fn next(&self, now_ms: i64) -> String {
-        const DAY_MS: i64 = 86_400_000;
-        let local = now_ms + self.utc_offset_ms;
-        let day_of_month = day_of_month(local.div_euclid(DAY_MS));
-        let since_month_ms = (day_of_month - 1) * DAY_MS + local.rem_euclid(DAY_MS);
+        let since_month_ms = now_ms - (self.month_start_ms)(now_ms);
         let counter = self.counter.fetch_add(1, Ordering::Relaxed);
         unique_id(self.ip, self.pid, self.loader, since_month_ms as u32, counter)
     }
-}
-
-/// Day of the month, 1 to 31, of a day counted from 1970-01-01 in the Gregorian calendar.
-fn day_of_month(days: i64) -> i64 {
-    // Years begin in March here, so that the leap day is the last one of its year.
-    let day_of_era = (days + 719_468).rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    day_of_year - (153 * month + 2) / 5 + 1
 }

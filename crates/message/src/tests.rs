@@ -272,11 +272,12 @@ fn message_ids_of_java() {
         );
         assert_eq!(made, id);
     }
-    let ids = UniqueIds::new("172.17.0.1".parse().unwrap(), 2748, 0x18B4_AAC2, 0);
+    let ids = UniqueIds::new("172.17.0.1".parse().unwrap(), 2748, 0x18B4_AAC2, |_| 1_706_745_600_000);
     // 2024-02-29T00:00:01Z is 28 days and one second into its month.
     assert_eq!(ids.next(1_709_164_801_000), "AC1100010ABC18B4AAC2903213E80000");
     assert_eq!(ids.next(1_709_164_801_000), "AC1100010ABC18B4AAC2903213E80001");
-    let east = UniqueIds::new("172.17.0.1".parse().unwrap(), 2748, 0x18B4_AAC2, 8 * 3_600_000);
+    let east_start = |_| 1_706_745_600_000 - 8 * 3_600_000;
+    let east = UniqueIds::new("172.17.0.1".parse().unwrap(), 2748, 0x18B4_AAC2, east_start);
     assert_eq!(
         &east.next(1_709_164_801_000)[20..28],
         format!("{:08X}", (28u64 * 24 + 8) * 3_600_000 + 1_000)

@@ -40,6 +40,42 @@ fn parse_frame_max(value: Option<String>) -> Result<usize, String> {
     }
 }
 
+/// What the `-D` options of the store say; each wins over the key of the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// `rocketmq.broker.diskSpaceWarningLevelRatio`, in percent.
+    pub disk_space_warning_level: Option<u64>,
+    /// `rocketmq.broker.diskSpaceCleanForciblyRatio`, in percent.
+    pub disk_space_clean_forcibly: Option<u64>,
+    /// `rocketmq.broker.multiPathSplitter`: what stands between several commit log directories; a comma by default.
+    pub path_splitter: String,
+}
+
+/// Reads the [`StoreOptions`]. A ratio that is no number is ignored with a warning; Java's retention fails on it with
+/// every run.
+pub fn store_options() -> StoreOptions {
+    let percent = |name: &str| parse_percent(name, java_option(name)?);
+    StoreOptions {
+        disk_space_warning_level: percent("rocketmq.broker.diskSpaceWarningLevelRatio"),
+        disk_space_clean_forcibly: percent("rocketmq.broker.diskSpaceCleanForciblyRatio"),
+        path_splitter: java_option("rocketmq.broker.multiPathSplitter")
+            .filter(|splitter| !splitter.is_empty())
+            .unwrap_or_else(|| ",".to_owned()),
+    }
+}
+
+/// A fraction of 1 as percents; an empty text is no option.
+fn parse_percent(name: &str, value: String) -> Option<u64> {
+    if value.is_empty() {
+        return None;
+    }
+    let parsed = value.trim().parse::<f64>().ok().filter(|fraction| fraction.is_finite());
+    if parsed.is_none() {
+        tracing::warn!("-D{name}={value} is no number, it has no effect");
+    }
+    parsed.map(|fraction| (fraction.clamp(0.0, 1.0) * 100.0).round() as u64)
+}
+
 /// Whether TLS is demanded where it cannot be given yet: by `-Dtls.server.mode=enforcing`, or by the TLS configuration
 /// file (`-Dtls.config.file`, else `/etc/rocketmq/tls.properties`).
 ///
@@ -70,6 +106,21 @@ mod tests {
         assert_eq!(find(options, "a.bc").as_deref(), Some("2"));
         assert_eq!(find(options, "a"), None);
         assert_eq!(find("", "a.b"), None);
+    }
+
+    #[test]
+    fn ratios_are_fractions() {
+        for (text, percent) in [
+            ("0.8", Some(80)),
+            (" 0.355 ", Some(36)),
+            ("7", Some(100)),
+            ("-1", Some(0)),
+            ("", None),
+            ("x", None),
+            ("NaN", None),
+        ] {
+            assert_eq!(parse_percent("r", text.to_owned()), percent, "{text}");
+        }
     }
 
     #[test]

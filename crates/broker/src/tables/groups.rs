@@ -21,6 +21,8 @@ pub struct GroupTable {
     clock: Arc<dyn Clock>,
     path: PathBuf,
     state: RwLock<State>,
+    /// Groups of light message queues need not exist (`LmqSubscriptionGroupManager`).
+    enable_lmq: bool,
     saving: Mutex<()>,
 }
 
@@ -36,7 +38,7 @@ impl GroupTable {
     ///
     /// # Errors
     /// When the file exists and cannot be read.
-    pub fn load(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Self, persist::LoadError> {
+    pub fn load(path: PathBuf, enable_lmq: bool, clock: Arc<dyn Clock>) -> Result<Self, persist::LoadError> {
         let mut state = State {
             table: names::SYSTEM_GROUPS.iter().map(|g| ((*g).to_owned(), Arc::new(group(g)))).collect(),
             forbidden: Default::default(),
@@ -50,17 +52,24 @@ impl GroupTable {
             state.forbidden = loaded.forbidden_table;
             state.version = loaded.data_version;
         }
-        Ok(Self { clock, path, state: RwLock::new(state), saving: Mutex::new(()) })
+        Ok(Self { clock, path, state: RwLock::new(state), enable_lmq, saving: Mutex::new(()) })
     }
 
-    /// A group that exists.
-    pub fn get(&self, group: &str) -> Option<Arc<SubscriptionGroupConfig>> {
-        self.state.read().table.get(group).cloned()
+    /// A group that exists; that of a light message queue is made up.
+    pub fn get(&self, name: &str) -> Option<Arc<SubscriptionGroupConfig>> {
+        if self.is_light(name) {
+            return Some(Arc::new(group(name)));
+        }
+        self.state.read().table.get(name).cloned()
+    }
+
+    fn is_light(&self, group: &str) -> bool {
+        self.enable_lmq && names::is_lmq(group)
     }
 
     /// Whether a group exists.
     pub fn contains(&self, group: &str) -> bool {
-        self.state.read().table.contains_key(group)
+        self.is_light(group) || self.state.read().table.contains_key(group)
     }
 
     /// A group; one with a legal name is created if `auto_create` (`findSubscriptionGroupConfig`).
@@ -86,8 +95,11 @@ impl GroupTable {
         Some(created)
     }
 
-    /// Creates or replaces a group and persists the table.
+    /// Creates or replaces a group and persists the table; that of a light message queue stays as it is.
     pub fn put(&self, group: SubscriptionGroupConfig) {
+        if self.is_light(&group.group_name) {
+            return;
+        }
         let name = group.group_name.clone();
         {
             let mut state = self.state.write();

@@ -9,6 +9,9 @@ pub mod persist;
 pub mod producers;
 pub mod topics;
 
+#[cfg(test)]
+mod tests;
+
 /// Runs `work`, which blocks on files for a moment, without holding up the other tasks of this worker.
 pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
     use tokio::runtime::{Handle, RuntimeFlavor};

@@ -1,7 +1,8 @@
-//! How far each group has consumed each queue, in `config/consumerOffset.json` (`ConsumerOffsetManager`).
+//! How far each group has consumed each queue, in `config/consumerOffset.json` (`ConsumerOffsetManager`), or with
+//! `enableLmq` in `config/lmqConsumerOffset.json` (`LmqConsumerOffsetManager`). The other file is left alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -10,6 +11,7 @@ use raptormq_wire::body::DataVersion;
 use serde::{Deserialize, Serialize};
 
 use super::persist;
+use crate::names;
 
 /// Queue → offset, of one topic and group.
 type Queues = BTreeMap<i32, i64>;
@@ -20,6 +22,7 @@ type Queues = BTreeMap<i32, i64>;
 pub struct OffsetFile {
     data_version: Option<DataVersion>,
     group_topic_map: Option<BTreeMap<String, BTreeSet<String>>>,
+    lmq_offset_table: Option<BTreeMap<String, i64>>,
     offset_table: BTreeMap<String, Queues>,
     pull_offset_table: Option<BTreeMap<String, Queues>>,
 }
@@ -30,6 +33,8 @@ struct State {
     committed: HashMap<String, Queues>,
     /// Where the last pull of a group ended, by `topic@group`.
     pulled: HashMap<String, Queues>,
+    /// Of groups whose name begins with `%LMQ%`, by `topic@group`; `None` unless `enableLmq`. They have one queue.
+    light: Option<HashMap<String, i64>>,
     version: DataVersion,
     commits: i64,
 }
@@ -48,17 +53,37 @@ fn key(topic: &str, group: &str) -> String {
 }
 
 impl OffsetTable {
-    /// Loads the table. Its version moves once in `version_step` commits.
+    /// Loads the table from `config`. Its version moves once in `version_step` commits.
     ///
     /// # Errors
     /// When the file exists and cannot be read.
-    pub fn load(path: PathBuf, version_step: i64, clock: Arc<dyn Clock>) -> Result<Self, persist::LoadError> {
-        let mut state = State::default();
+    pub fn load(
+        config: &Path,
+        enable_lmq: bool,
+        version_step: i64,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, persist::LoadError> {
+        let (file, other) = ("consumerOffset.json", "lmqConsumerOffset.json");
+        let (file, other) = if enable_lmq { (other, file) } else { (file, other) };
+        let path = config.join(file);
+        let mut state = State { light: enable_lmq.then(HashMap::new), ..State::default() };
         state.version.timestamp = clock.wall_ms();
-        if let Some(loaded) = persist::load::<OffsetFile>(&path)? {
-            state.committed = loaded.offset_table.into_iter().collect();
-            state.pulled = loaded.pull_offset_table.unwrap_or_default().into_iter().collect();
-            state.version = loaded.data_version.unwrap_or(state.version);
+        match persist::load::<OffsetFile>(&path)? {
+            Some(loaded) => {
+                state.committed = loaded.offset_table.into_iter().collect();
+                state.pulled = loaded.pull_offset_table.unwrap_or_default().into_iter().collect();
+                state.version = loaded.data_version.unwrap_or(state.version);
+                if let (Some(light), Some(loaded)) = (&mut state.light, loaded.lmq_offset_table) {
+                    light.extend(loaded);
+                }
+            }
+            None if config.join(other).exists() => {
+                tracing::warn!(
+                    enable_lmq,
+                    "consumer offsets begin anew: with this enableLmq they are kept in {file}, and there is only {other}"
+                );
+            }
+            None => {}
         }
         let version_step = version_step.max(1);
         Ok(Self { clock, path, version_step, state: RwLock::new(state), saving: Mutex::new(()) })
@@ -66,17 +91,31 @@ impl OffsetTable {
 
     /// The committed offset; `None` where the group has none for this queue.
     pub fn get(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
-        self.state.read().committed.get(&key(topic, group))?.get(&queue_id).copied()
+        let state = self.state.read();
+        match &state.light {
+            Some(light) if names::is_lmq(group) => light.get(&key(topic, group)).copied(),
+            _ => state.committed.get(&key(topic, group))?.get(&queue_id).copied(),
+        }
     }
 
     /// All committed offsets of a group and topic.
     pub fn get_all(&self, group: &str, topic: &str) -> BTreeMap<i32, i64> {
-        self.state.read().committed.get(&key(topic, group)).cloned().unwrap_or_default()
+        let state = self.state.read();
+        match &state.light {
+            Some(light) if names::is_lmq(group) => {
+                light.get(&key(topic, group)).map(|offset| Queues::from([(0, *offset)])).unwrap_or_default()
+            }
+            _ => state.committed.get(&key(topic, group)).cloned().unwrap_or_default(),
+        }
     }
 
     /// Commits an offset. One below the present offset is taken too, as Java does: a consumer may go back.
     pub fn commit(&self, group: &str, topic: &str, queue_id: i32, offset: i64) {
         let mut state = self.state.write();
+        if let Some(light) = state.light.as_mut().filter(|_| names::is_lmq(group)) {
+            light.insert(key(topic, group), offset);
+            return;
+        }
         let old = state.committed.entry(key(topic, group)).or_default().insert(queue_id, offset);
         if old.is_some_and(|old| offset < old) {
             tracing::warn!(group, topic, queue_id, offset, old, "consumer offset moves back");
@@ -130,6 +169,10 @@ impl OffsetTable {
         let mut state = self.state.write();
         state.committed.retain(|key, _| keep(key));
         state.pulled.retain(|key, _| keep(key));
+        if let (Some(light), Some(group)) = (&mut state.light, group) {
+            // As Java, which leaves these offsets when a topic goes.
+            light.retain(|key, _| key.split_once('@').is_none_or(|(_, owner)| owner != group));
+        }
         state.version.advance(0, self.clock.wall_ms());
     }
 
@@ -145,6 +188,7 @@ impl OffsetTable {
         OffsetFile {
             data_version: Some(state.version.clone()),
             group_topic_map: Some(groups),
+            lmq_offset_table: state.light.as_ref().map(|l| l.iter().map(|(k, v)| (k.clone(), *v)).collect()),
             offset_table: sorted(&state.committed),
             pull_offset_table: Some(sorted(&state.pulled)),
         }
@@ -164,15 +208,14 @@ mod tests {
     use super::*;
     use raptormq_base::clock::ManualClock;
 
-    fn load(path: &std::path::Path) -> OffsetTable {
-        OffsetTable::load(path.to_owned(), 2, Arc::new(ManualClock::new(7))).unwrap()
+    fn load(config: &Path, enable_lmq: bool) -> OffsetTable {
+        OffsetTable::load(config, enable_lmq, 2, Arc::new(ManualClock::new(7))).unwrap()
     }
 
     #[test]
     fn offsets_survive_a_restart_in_javas_text() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("consumerOffset.json");
-        let table = load(&path);
+        let table = load(directory.path(), false);
         table.commit("G", "T", 0, 5);
         table.commit("G", "T", 3, 10);
         table.pulled("G", "T", 0, 6);
@@ -181,13 +224,14 @@ mod tests {
             (Some(10), None, None)
         );
         table.save();
-        let text = std::fs::read_to_string(&path).unwrap();
+        let text = std::fs::read_to_string(directory.path().join("consumerOffset.json")).unwrap();
         assert_eq!(
             text,
             "{\n\t\"dataVersion\":{\n\t\t\"counter\":1,\n\t\t\"stateVersion\":0,\n\t\t\"timestamp\":7\n\t},\n\t\"groupTopicMap\":{\n\t\t\"G\":[\n\t\t\t\"T\"\n\t\t]\n\t},\n\t\"offsetTable\":{\n\t\t\"T@G\":{\n\t\t\t0:5,\n\t\t\t3:10\n\t\t}\n\t},\n\t\"pullOffsetTable\":{\n\t\t\"T@G\":{\n\t\t\t0:6\n\t\t}\n\t}\n}"
         );
-        let again = load(&path);
+        let again = load(directory.path(), false);
         assert_eq!(again.get_all("G", "T"), BTreeMap::from([(0, 5), (3, 10)]));
+        assert_eq!(again.pull_offset("G", "T", 0), 6);
         again.remove(Some("T"), None);
         assert_eq!(again.get("G", "T", 0), None);
     }
@@ -197,8 +241,35 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("consumerOffset.json");
         std::fs::write(&path, "{\n\t\"offsetTable\":{\n\t\t\"T@G\":{0:5,3:10\n\t\t}\n\t}\n}").unwrap();
-        assert_eq!(load(&path).get("G", "T", 3), Some(10));
+        assert_eq!(load(directory.path(), false).get("G", "T", 3), Some(10));
         std::fs::write(&path, r#"{"offsetTable":{"T@G":{"0":5}}}"#).unwrap();
-        assert_eq!(load(&path).get("G", "T", 0), Some(5));
+        assert_eq!(load(directory.path(), false).get("G", "T", 0), Some(5));
+    }
+
+    #[test]
+    fn light_queues_have_their_own_table_in_a_file_of_their_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let normal = load(directory.path(), false);
+        normal.commit("G", "T", 0, 5);
+        normal.commit("%LMQ%g", "%LMQ%one", 0, 6);
+        normal.save();
+        let consumer_offset = std::fs::read(directory.path().join("consumerOffset.json")).unwrap();
+
+        let table = load(directory.path(), true);
+        assert_eq!(table.get("G", "T", 0), None, "the other file is not read");
+        table.commit("G", "T", 1, 7);
+        table.commit("%LMQ%g", "%LMQ%one", 0, 8);
+        table.commit("%LMQ%h", "%LMQ%one", 0, 9);
+        table.save();
+        let again = load(directory.path(), true);
+        assert_eq!((again.get("G", "T", 1), again.get("%LMQ%g", "%LMQ%one", 0)), (Some(7), Some(8)));
+        assert_eq!(again.get_all("%LMQ%g", "%LMQ%one"), BTreeMap::from([(0, 8)]));
+        let text = std::fs::read_to_string(directory.path().join("lmqConsumerOffset.json")).unwrap();
+        assert!(text.contains("\"lmqOffsetTable\":{\n\t\t\"%LMQ%one@%LMQ%g\":8,"), "{text}");
+        again.remove(Some("%LMQ%one"), None);
+        again.remove(None, Some("%LMQ%g"));
+        assert_eq!((again.get("%LMQ%g", "%LMQ%one", 0), again.get("%LMQ%h", "%LMQ%one", 0)), (None, Some(9)));
+        assert_eq!(std::fs::read(directory.path().join("consumerOffset.json")).unwrap(), consumer_offset);
+        assert_eq!(load(directory.path(), false).get("%LMQ%g", "%LMQ%one", 0), Some(6));
     }
 }

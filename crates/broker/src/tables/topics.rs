@@ -69,6 +69,8 @@ pub struct TopicTable {
     state: RwLock<State>,
     /// System topics that are named after this cluster and broker.
     own_system_topics: Vec<String>,
+    /// Light message queues need no topic (`LmqTopicConfigManager`).
+    enable_lmq: bool,
     saving: Mutex<()>,
 }
 
@@ -93,22 +95,41 @@ impl TopicTable {
         if let Some(loaded) = persist::load::<TopicConfigSerializeWrapper>(&path)? {
             for (name, mut topic) in loaded.topic_config_table {
                 topic.topic_name.clone_from(&name);
+                for queues in [&mut topic.read_queue_nums, &mut topic.write_queue_nums] {
+                    if *queues > names::QUEUES_MAX {
+                        tracing::warn!(
+                            topic = name,
+                            queues,
+                            "a topic has at most {} queues",
+                            names::QUEUES_MAX
+                        );
+                        *queues = names::QUEUES_MAX;
+                    }
+                }
                 table.insert(name, Arc::new(topic));
             }
             version = loaded.data_version;
         }
         let state = RwLock::new(State { table, version });
-        Ok(Self { clock, path, state, own_system_topics, saving: Mutex::new(()) })
+        let enable_lmq = store.enable_lmq;
+        Ok(Self { clock, path, state, own_system_topics, enable_lmq, saving: Mutex::new(()) })
     }
 
-    /// A topic.
+    /// A topic; that of a light message queue is made up.
     pub fn get(&self, topic: &str) -> Option<Arc<TopicConfig>> {
+        if self.is_light(topic) {
+            return Some(light(topic));
+        }
         self.state.read().table.get(topic).cloned()
     }
 
     /// Whether a topic exists.
     pub fn contains(&self, topic: &str) -> bool {
-        self.state.read().table.contains_key(topic)
+        self.is_light(topic) || self.state.read().table.contains_key(topic)
+    }
+
+    fn is_light(&self, topic: &str) -> bool {
+        self.enable_lmq && names::is_lmq(topic)
     }
 
     /// Whether `topic` belongs to the system, by its name or as one of this broker's own.
@@ -181,8 +202,11 @@ impl TopicTable {
         })
     }
 
-    /// Creates or replaces a topic and persists the table.
+    /// Creates or replaces a topic and persists the table; that of a light message queue stays as it is.
     pub fn put(&self, topic: TopicConfig) -> Arc<TopicConfig> {
+        if self.is_light(&topic.topic_name) {
+            return light(&topic.topic_name);
+        }
         let topic = Arc::new(topic);
         let name = topic.topic_name.clone();
         {
@@ -276,6 +300,11 @@ impl TopicTable {
         self.save();
         Some((created, true))
     }
+}
+
+/// The topic of a light message queue (`LmqTopicConfigManager.simpleLmqTopicConfig`).
+fn light(name: &str) -> Arc<TopicConfig> {
+    Arc::new(topic(name, 1, perm::READ | perm::WRITE))
 }
 
 /// The topics of `TopicConfigManager.init`.
