@@ -2,6 +2,7 @@
 
 mod bench;
 mod serve;
+mod store;
 
 use clap::{Parser, Subcommand};
 
@@ -21,6 +22,11 @@ enum Command {
         #[command(subcommand)]
         what: bench::What,
     },
+    /// Look into a store directory, Java's or ours, that no broker has open.
+    Store {
+        #[command(subcommand)]
+        what: store::What,
+    },
 }
 
 fn main() {
@@ -28,6 +34,7 @@ fn main() {
     let outcome = match cli.command {
         None => serve::run(cli.serve),
         Some(Command::Bench { what }) => bench::run(what),
+        Some(Command::Store { what }) => store::run(what),
     };
     match outcome {
         Ok(code) => std::process::exit(code),

@@ -16,6 +16,7 @@ mod fs;
 mod guard;
 mod index;
 mod log;
+pub mod offline;
 mod queue;
 mod recover;
 mod retention;
