@@ -1,30 +1,38 @@
 //! No content of a store directory may make us panic, hang or refuse what can be served: random damage, bounded and
-//! seeded.
+//! seeded, on stores of ours and on every directory that Java wrote.
+//!
+//! More, or others: `DAMAGE_CASES=100000 DAMAGE_SEED=7 cargo test -p raptormq-store --test damage`. A failure names
+//! its seed; `DAMAGE_CASES=1 DAMAGE_SEED=<that>` repeats it alone.
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+#[path = "damage/change.rs"]
+mod change;
+#[path = "damage/copies.rs"]
+mod copies;
+#[allow(dead_code)]
+#[path = "golden/load.rs"]
+mod load;
+
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use raptormq_base::clock::SystemClock;
 use raptormq_message::{Checks, NewMessage, decode};
+use raptormq_store::offline::{Directory, Options, Verification};
 use raptormq_store::{Boundary, GetRequest, OpenError, Store, StoreConfig};
 
-struct Random(u64);
+use self::change::Random;
+use self::copies::Base;
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-}
+/// Mutated directories of one run.
+const CASES: u64 = 2_000;
+/// No case takes a hundredth of this.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn config(root: &Path) -> StoreConfig {
     let mut config = StoreConfig::at(root);
@@ -36,7 +44,11 @@ fn config(root: &Path) -> StoreConfig {
 }
 
 fn open(root: &Path) -> Result<Store, OpenError> {
-    Store::open(config(root), Arc::new(SystemClock::new()), |_| {})
+    open_as(config(root))
+}
+
+fn open_as(config: StoreConfig) -> Result<Store, OpenError> {
+    Store::open(config, Arc::new(SystemClock::new()), |_| {})
 }
 
 fn message(n: usize) -> NewMessage {
@@ -55,21 +67,6 @@ fn message(n: usize) -> NewMessage {
             "UNIQ_KEY\u{1}U{n}\u{2}KEYS\u{1}k{n}\u{2}DELAY\u{1}3\u{2}TAGS\u{1}a\u{2}"
         )),
     }
-}
-
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else if !path.ends_with("lock") {
-            found.push(path);
-        }
-    }
-    found
 }
 
 /// Every reading call, with arguments that do not fit either.
@@ -101,87 +98,141 @@ fn read_everything(store: &Store) {
     }
 }
 
-fn damage(random: &mut Random, files: &[PathBuf]) {
-    let path = &files[random.below(files.len())];
-    let mut bytes = std::fs::read(path).unwrap();
-    if bytes.is_empty() {
-        return;
+/// How a case ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Served,
+    Refused,
+}
+
+/// One mutated copy of one of `bases`: looked into, opened, used, closed and opened again.
+fn case(seed: u64, bases: &[Base], dir: &Path) -> Outcome {
+    let mut random = Random::new(seed);
+    // The small stores of ours are quick: they get two thirds of the cases.
+    let ours = bases.iter().take_while(|base| base.ours).count();
+    let pick = if random.below(3) > 0 { random.below(ours) } else { random.below(bases.len()) };
+    let base = &bases[pick];
+    let root = dir.join(format!("s{seed}"));
+    base.write_to(&root);
+    if random.below(3) == 0 {
+        std::fs::write(root.join("abort"), "1").unwrap();
     }
-    for _ in 0..=random.below(3) {
-        let at = random.below(bytes.len());
-        let end = (at + 1 + random.below(24)).min(bytes.len());
-        match random.below(5) {
-            0 => bytes[at] ^= 1 << random.below(8),
-            1 => bytes[at..end].fill(0),
-            2 => bytes[at..end].fill(0xFF),
-            3 => (at..end).for_each(|at| bytes[at] = random.next() as u8),
-            _ => {
-                let from = random.below(bytes.len() - (end - at));
-                bytes.copy_within(from..from + (end - at), at);
-            }
+    let changes: Vec<String> = (0..=random.below(3)).map(|_| change::change(&mut random, &root)).collect();
+    let config = base.config_at(&root);
+    let outcome = look(&root, &config).and_then(|()| use_it(&config, &root));
+    let _ = std::fs::remove_dir_all(&root);
+    outcome.unwrap_or_else(|what| panic!("seed {seed}, {}, {changes:?}: {what}", base.name))
+}
+
+/// What `raptormq store inspect` and `verify` do.
+fn look(root: &Path, config: &StoreConfig) -> Result<(), String> {
+    let options = Options { index: Some((config.index_slots, config.index_items)), ..Options::default() };
+    match Directory::open(root, options) {
+        Ok(directory) => {
+            directory.inspect().map_err(|error| error.to_string())?;
+            let request = Verification { for_4_9_7: true };
+            directory.verify(&request, &|_| {}, &mut |_| {}).map_err(|error| error.to_string())?;
+        }
+        Err(error) if error.to_string().contains(&*root.to_string_lossy()) => {}
+        Err(error) => return Err(format!("an error that names no file: {error}")),
+    }
+    Ok(())
+}
+
+fn use_it(config: &StoreConfig, root: &Path) -> Result<Outcome, String> {
+    let store = match open_as(config.clone()) {
+        Ok(store) => store,
+        Err(error) if error.to_string().contains(&*root.to_string_lossy()) => return Ok(Outcome::Refused),
+        Err(error) => return Err(format!("a refusal that names no file: {error}")),
+    };
+    read_everything(&store);
+    let topics = store.topics();
+    for topic in topics.iter().take(1).map(String::as_str).chain(["T"]) {
+        let new = NewMessage { topic: topic.into(), ..message(2) };
+        let before = store.queue_next(topic, 0);
+        let appended = store.append(&new).map_err(|error| format!("append: {error}"))?;
+        if appended.queue_offset != before {
+            return Err(format!("position {} instead of {before}", appended.queue_offset));
+        }
+        if store.record_at(appended.log_offset).is_none() {
+            return Err("what was appended cannot be read".to_owned());
         }
     }
-    match random.below(30) {
-        0 => bytes.truncate(random.below(bytes.len())),
-        1 => bytes.extend([0; 7]),
-        _ => {}
+    read_everything(&store);
+    let (min, max) = (store.commit_log_min(), store.commit_log_max());
+    store.stop().map_err(|error| format!("stop: {error}"))?;
+    drop(store);
+    let store = open_as(config.clone()).map_err(|error| format!("the second start: {error}"))?;
+    if (store.commit_log_min(), store.commit_log_max()) != (min, max) {
+        let now = (store.commit_log_min(), store.commit_log_max());
+        return Err(format!("the log was {min} to {max}, after a stop and a start it is {now:?}"));
     }
-    std::fs::write(path, bytes).unwrap();
+    read_everything(&store);
+    store.stop().map_err(|error| format!("the second stop: {error}"))?;
+    Ok(Outcome::Served)
 }
 
 #[test]
 fn damaged_directories_open_or_are_refused_and_then_work() {
-    let dir = tempfile::tempdir().unwrap();
-    let original = dir.path().join("original");
-    let store = open(&original).unwrap();
-    for n in 0..60 {
-        store.append(&message(n)).unwrap();
-    }
-    store.stop().unwrap();
-    // More rounds, or others: DAMAGE_ROUNDS=5000 DAMAGE_SEED=7.
     let number = |name, default: u64| std::env::var(name).map_or(default, |value| value.parse().unwrap());
-    let rounds = number("DAMAGE_ROUNDS", 100);
-    let mut random = Random(number("DAMAGE_SEED", 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    let (mut opened, mut refused) = (0, 0);
-    for round in 0..rounds {
-        let root = dir.path().join(format!("r{round}"));
-        for file in files(&original) {
-            let to = root.join(file.strip_prefix(&original).unwrap());
-            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-            std::fs::copy(&file, &to).unwrap();
+    let (cases, seed) = (number("DAMAGE_CASES", CASES), number("DAMAGE_SEED", 1));
+    let dir = copies::fast_dir();
+    let bases = Arc::new(copies::bases(dir.path()));
+    // A thread of the store that panics would only be missed at the end: no thread may.
+    static PANICS: AtomicU64 = AtomicU64::new(0);
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        PANICS.fetch_add(1, Ordering::SeqCst);
+        hook(info);
+    }));
+    let begin = Instant::now();
+    let next = AtomicU64::new(seed);
+    let (served, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                // A thread of its own for the cases, so that one that hangs can be given up.
+                let (to_do, seeds) = mpsc::channel::<u64>();
+                let (done, outcomes) = mpsc::channel();
+                let (bases, path) = (bases.clone(), dir.path().to_owned());
+                let runner = std::thread::spawn(move || {
+                    for seed in seeds {
+                        let _ = done.send(case(seed, &bases, &path));
+                    }
+                });
+                loop {
+                    let seed_now = next.fetch_add(1, Ordering::SeqCst);
+                    if seed_now >= seed + cases {
+                        break;
+                    }
+                    to_do.send(seed_now).unwrap();
+                    match outcomes.recv_timeout(PATIENCE) {
+                        Ok(Outcome::Served) => served.fetch_add(1, Ordering::SeqCst),
+                        Ok(Outcome::Refused) => refused.fetch_add(1, Ordering::SeqCst),
+                        Err(mpsc::RecvTimeoutError::Timeout) => panic!("seed {seed_now} hangs"),
+                        Err(mpsc::RecvTimeoutError::Disconnected) => {
+                            panic!("seed {seed_now} failed, see above")
+                        }
+                    };
+                }
+                drop(to_do);
+                runner.join().unwrap();
+            });
         }
-        if round % 2 == 0 {
-            std::fs::write(root.join("abort"), "1").unwrap();
-        }
-        let all = files(&root);
-        for _ in 0..=random.below(3) {
-            damage(&mut random, &all);
-        }
-        match open(&root) {
-            Ok(store) => {
-                opened += 1;
-                read_everything(&store);
-                let before = store.queue_next("T", 0);
-                let appended = store.append(&message(2)).unwrap();
-                assert_eq!(appended.queue_offset, before);
-                assert!(store.record_at(appended.log_offset).is_some());
-                read_everything(&store);
-                let max = store.commit_log_max();
-                store.stop().unwrap();
-                let store = open(&root).unwrap();
-                assert_eq!(
-                    store.commit_log_max(),
-                    max,
-                    "round {round}: what is appended after damage is found again"
-                );
-                read_everything(&store);
-            }
-            Err(OpenError::FileLength { .. }) => refused += 1,
-            Err(other) => panic!("round {round}: {other}"),
-        }
-        std::fs::remove_dir_all(&root).unwrap();
+    });
+    let (served, refused) = (served.into_inner(), refused.into_inner());
+    println!(
+        "seeds {seed} to {}: {served} served, {refused} refused, {} directories to begin with, {:.1} s",
+        seed + cases - 1,
+        bases.len(),
+        begin.elapsed().as_secs_f64()
+    );
+    assert_eq!(PANICS.load(Ordering::SeqCst), 0, "a thread of the store panicked");
+    assert_eq!(served + refused, cases);
+    if cases >= 500 {
+        assert!(served > cases * 6 / 10 && refused > cases / 50, "{served} served, {refused} refused");
     }
-    assert!(opened > rounds * 3 / 4 && refused > 0, "{opened} {refused}");
 }
 
 /// The log is cut anywhere, as a crash of the machine does: every record before the cut is there, none after it.
