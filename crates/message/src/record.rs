@@ -106,6 +106,16 @@ impl Prepared {
         Ok(prepared)
     }
 
+    /// The measures of the same message with other properties.
+    ///
+    /// # Errors
+    /// When they do not fit into their length field.
+    pub fn with_properties_of(&self, message: &NewMessage) -> Result<Self, EncodeError> {
+        let mut prepared = Self::measure(message, self.crc_property)?;
+        prepared.body_crc = self.body_crc;
+        Ok(prepared)
+    }
+
     fn measure(message: &NewMessage, crc_property: bool) -> Result<Self, EncodeError> {
         let topic = message.topic.len();
         // Characters decide the version, bytes fill the field (`CommitLog.asyncPutMessage`). A topic of at most 127

@@ -1,5 +1,6 @@
 //! What the store can be told. Every default is Java's (`MessageStoreConfig` of 5.5.0).
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// When an append counts as stored (`flushDiskType`).
@@ -40,6 +41,14 @@ pub struct StoreConfig {
     pub commit_log_file_size: u64,
     /// Bytes of each consume queue file (`mappedFileSizeConsumeQueue`), rounded up to a multiple of 20.
     pub consume_queue_file_size: u64,
+    /// Topics whose queues are batch queues (attribute `queue.type=BatchCQ`), besides those that have such queues.
+    pub batch_topics: BTreeSet<String>,
+    /// Bytes of each file of a batch consume queue (`mapperFileSizeBatchConsumeQueue`), a multiple of 46.
+    pub batch_consume_queue_file_size: u64,
+    /// Whether units have extensions (`enableConsumeQueueExt`).
+    pub enable_consume_queue_ext: bool,
+    /// Bytes of each file of extensions (`mappedFileSizeConsumeQueueExt`).
+    pub consume_queue_ext_file_size: u64,
     /// Slots of an index file (`maxHashSlotNum`).
     pub index_slots: u32,
     /// Items of an index file (`maxIndexNum`).
@@ -121,6 +130,10 @@ impl StoreConfig {
             root,
             commit_log_file_size: 1 << 30,
             consume_queue_file_size: 300_000 * 20,
+            batch_topics: BTreeSet::new(),
+            batch_consume_queue_file_size: 300_000 * 46,
+            enable_consume_queue_ext: false,
+            consume_queue_ext_file_size: 48 << 20,
             index_slots: 5_000_000,
             index_items: 20_000_000,
             message_index_enable: true,

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use raptormq_base::clock::Clock;
-use raptormq_message::props::KEY_SEPARATOR;
+use raptormq_message::props::{self, KEY_SEPARATOR, keys};
 use raptormq_message::{Checks, Decoded, Record, decode, flags, tags_code};
 
 use crate::checkpoint::Checkpoint;
 use crate::index::{Index, IndexFile, topic_hash};
+use crate::queue::batch::{BATCH_UNIT, BatchQueue, BatchUnit};
 use crate::queue::one::ConsumeQueue;
 use crate::queue::table::{Queues, is_dir_name};
 use crate::queue::unit::{UNIT, Unit};
@@ -188,11 +189,22 @@ impl Dispatcher {
         tags_code: i64,
         announce: bool,
     ) -> io::Result<()> {
+        if let Some(queue) = sinks.queues.batches().get_or_create(&record.topic, record.queue_id) {
+            put_batch(sinks, &queue, record, at, tags_code, announce);
+            return Ok(());
+        }
         let queue = match self.queue.take() {
             Some(queue) if queue.queue_id == record.queue_id && *queue.topic == *record.topic => queue,
             _ => sinks.queues.get_or_create(&record.topic, record.queue_id),
         };
-        let unit = Unit { log_offset: at as i64, size: record.len as i32, tags_code };
+        let mut unit = Unit { log_offset: at as i64, size: record.len as i32, tags_code };
+        if let Some(exts) = sinks.queues.exts()
+            && unit.log_end() > queue.max_log_end()
+            && let Some(address) =
+                exts.of(&queue.topic, queue.queue_id).put(tags_code, record.store_timestamp, &[])
+        {
+            unit.tags_code = address;
+        }
         if queue.push(unit, record.queue_offset)? {
             sinks.pending.fetch_add(UNIT, Ordering::Relaxed);
             sinks.mark_dirty(&queue);
@@ -247,5 +259,43 @@ impl Dispatcher {
             }
         }
         Ok(())
+    }
+}
+
+/// Puts a record of a topic with batch queues into its queue. How many messages it holds and the position of the first
+/// say two properties; without them it is one message (`setBatchSizeIfNeeded`).
+fn put_batch(
+    sinks: &Sinks,
+    queue: &BatchQueue,
+    record: &Record<'_>,
+    at: u64,
+    tags_code: i64,
+    announce: bool,
+) {
+    let property = |key| props::get(&record.properties, key);
+    let inner = property(keys::INNER_BASE).zip(property(keys::INNER_NUM));
+    let (base, count) = match inner.map(|(base, count)| (base.parse(), count.parse())) {
+        None => (record.queue_offset, 1),
+        Some((Ok(base), Ok(count))) => (base, count),
+        Some(_) => {
+            tracing::error!(topic = %queue.topic, at, "a batch does not say its size, it counts as one message");
+            (record.queue_offset, 1)
+        }
+    };
+    let (log_offset, size) = (at as i64, record.len as i32);
+    let unit = BatchUnit { log_offset, size, tags_code, store_time: record.store_timestamp, base, count };
+    if queue.push(unit) {
+        sinks.pending.fetch_add(BATCH_UNIT, Ordering::Relaxed);
+        if announce {
+            (sinks.announce)(&Arrival {
+                topic: &record.topic,
+                queue_id: record.queue_id,
+                queue_offset: unit.next() - 1,
+                tags_code,
+                store_timestamp: record.store_timestamp,
+                properties: &record.properties,
+                log_offset: at,
+            });
+        }
     }
 }

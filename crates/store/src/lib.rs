@@ -35,6 +35,7 @@ use parking_lot::Mutex;
 use raptormq_base::clock::Clock;
 use raptormq_base::poison::Poison;
 use raptormq_base::watermark::Watermark;
+use raptormq_message::props::{Properties, keys};
 use raptormq_message::{NewMessage, Prepared, flags};
 
 pub use self::config::{FlushMode, StoreConfig};
@@ -49,9 +50,11 @@ use self::fs::Fs;
 use self::guard::{Abort, Lock};
 use self::index::Index;
 use self::log::appender::Appender;
+use self::queue::batch::BATCH_UNIT;
+use self::queue::ext::{END_BLANK, EXT_MIN};
 use self::queue::flush::QueueFlusher;
-use self::queue::one::{ConsumeQueue, Wait};
-use self::queue::table::{Queues, is_dir_name};
+use self::queue::one::Wait;
+use self::queue::table::{Queue, Queues, is_dir_name};
 use self::queue::unit::UNIT;
 use self::segment::alloc::Allocator;
 use self::segment::{LogDirs, Segment, Segments};
@@ -124,7 +127,11 @@ impl Store {
         let abort = Abort::at(&config.root, &fs);
         let last_exit_ok = !abort.exists();
 
-        let queues = Queues::new(fs.clone(), queue_dir, config.consume_queue_file_size);
+        let mut queues = Queues::new(fs.clone(), queue_dir, config.consume_queue_file_size)
+            .with_batches(config.batch_consume_queue_file_size, &config.batch_topics);
+        if config.enable_consume_queue_ext {
+            queues = queues.with_exts(config.consume_queue_ext_file_size);
+        }
         queues.load()?;
         let path = config.root.join("checkpoint");
         let checkpoint = Checkpoint::open(&fs, &path).map_err(fs::at(&path))?;
@@ -280,11 +287,19 @@ impl Store {
 
     /// The position that the next append gets (`getMaxOffsetInQueue` not committed); 0 without a queue.
     pub fn queue_next(&self, topic: &str, queue_id: i32) -> i64 {
-        self.queue(topic, queue_id).map_or(0, |queue| queue.next_offset.load(Ordering::SeqCst))
+        self.queue(topic, queue_id).map_or(0, |queue| queue.next_offset().load(Ordering::SeqCst))
     }
 
-    fn queue(&self, topic: &str, queue_id: i32) -> Option<Arc<ConsumeQueue>> {
-        self.0.shared.sinks.queues.get(topic, queue_id)
+    fn queue(&self, topic: &str, queue_id: i32) -> Option<Queue> {
+        self.0.shared.sinks.queues.find(topic, queue_id)
+    }
+
+    /// Makes the queues of `topic` batch queues (attribute `queue.type=BatchCQ`): to be called before its first
+    /// message. A deletion of the topic undoes it.
+    pub fn use_batch_queues(&self, topic: &str) {
+        if is_dir_name(topic) {
+            self.0.shared.sinks.queues.batches().declare(topic);
+        }
     }
 
     /// The whole record that begins at `offset`; `None` when none begins there.
@@ -314,8 +329,8 @@ impl Store {
 
     /// Where in the log a message of a queue is (`getCommitLogOffsetInQueue`).
     pub fn physical_offset_of(&self, topic: &str, queue_id: i32, queue_offset: i64) -> Option<u64> {
-        let unit = self.queue(topic, queue_id)?.unit(queue_offset)?;
-        u64::try_from(unit.log_offset).ok()
+        let (log_offset, _) = self.queue(topic, queue_id)?.place(queue_offset)?;
+        u64::try_from(log_offset).ok()
     }
 
     /// Messages whose unique key or one of whose keys has the hash of `key`, stored between two times, ms
@@ -461,7 +476,7 @@ impl Shared {
     ) -> Result<R, AppendError> {
         let first = &messages[0];
         let in_queue = flags::is_dispatched(first.sys_flag);
-        let mut queue = self.sinks.queues.get_or_create(&first.topic, first.queue_id);
+        let mut queue = self.sinks.queues.find_or_create(&first.topic, first.queue_id);
         let mut appender = self.appender.lock();
         if appender.closed {
             return Err(AppendError::Closed);
@@ -469,22 +484,29 @@ impl Shared {
         if let Some(refusal) = self.refusal() {
             return Err(refusal);
         }
-        while queue.deleted.load(Ordering::Acquire) {
-            queue = self.sinks.queues.get_or_create(&first.topic, first.queue_id);
+        while queue.deleted().load(Ordering::Acquire) {
+            queue = self.sinks.queues.find_or_create(&first.topic, first.queue_id);
         }
+        let mut queue_offset = if in_queue { queue.next_offset().load(Ordering::Relaxed) } else { 0 };
+        let batch = self.inner_batch(messages, prepared, queue_offset)?;
+        let (messages, prepared, count) = match &batch {
+            Some((message, prepared, count)) => {
+                (std::slice::from_ref(message), std::slice::from_ref(prepared), *count)
+            }
+            None => (messages, prepared, 1),
+        };
         appender.reserve(prepared.iter().map(Prepared::len).sum(), &self.segments, &self.allocator)?;
         let store_timestamp = self.sinks.clock.wall_ms();
-        let mut queue_offset = if in_queue { queue.next_offset.load(Ordering::Relaxed) } else { 0 };
         let mut last = None;
         for (message, prepared) in messages.iter().zip(prepared) {
             let log_offset = appender.write(prepared, message, queue_offset, store_timestamp)?;
             let len = prepared.len() as u32;
             let next_offset = log_offset + u64::from(len);
             last = Some(each(Appended { log_offset, next_offset, queue_offset, store_timestamp, len }));
-            queue_offset += i64::from(in_queue);
+            queue_offset += if in_queue { count } else { 0 };
         }
         if in_queue {
-            queue.next_offset.store(queue_offset, Ordering::SeqCst);
+            queue.next_offset().store(queue_offset, Ordering::SeqCst);
         }
         let position = appender.position();
         self.appended.store(position, Ordering::SeqCst);
@@ -492,6 +514,31 @@ impl Shared {
         drop(appender);
         self.allocator.advanced(position);
         last.ok_or(AppendError::IllegalBatch("it has no message"))
+    }
+
+    /// A record with a batch of messages says the position of the first one, which only the append knows
+    /// (`BatchConsumeQueue.assignQueueOffset`): the message with that property, and how many there are.
+    #[inline]
+    fn inner_batch(
+        &self,
+        messages: &[NewMessage],
+        prepared: &[Prepared],
+        base: i64,
+    ) -> Result<Option<(NewMessage, Prepared, i64)>, AppendError> {
+        let ([message], [prepared]) = (messages, prepared) else { return Ok(None) };
+        if message.sys_flag & flags::INNER_BATCH == 0 {
+            return Ok(None);
+        }
+        let text = str::from_utf8(&message.properties)
+            .map_err(|_| AppendError::IllegalBatch("its properties are no text"))?;
+        let mut properties = Properties::parse(text);
+        let count = properties.get(keys::INNER_NUM).map_or(Ok(1), str::parse::<i16>);
+        let count =
+            count.map_err(|_| AppendError::IllegalBatch("it does not say how many messages it has"))?;
+        properties.set(keys::INNER_BASE, base.to_string());
+        let message = NewMessage { properties: properties.encode().into(), ..message.clone() };
+        let prepared = prepared.with_properties_of(&message)?;
+        Ok(Some((message, prepared, count.max(1).into())))
     }
 
     #[inline]
@@ -563,6 +610,18 @@ fn checked(mut config: StoreConfig) -> Result<StoreConfig, OpenError> {
         );
     }
     config.consume_queue_file_size = config.consume_queue_file_size.div_ceil(UNIT) * UNIT;
+    let batch_len = config.batch_consume_queue_file_size;
+    if batch_len == 0 || batch_len > i32::MAX as u64 || !batch_len.is_multiple_of(BATCH_UNIT) {
+        return refuse(
+            "mapperFileSizeBatchConsumeQueue",
+            batch_len,
+            "a multiple of 46 up to 2147483647 bytes",
+        );
+    }
+    let ext_len = config.consume_queue_ext_file_size;
+    if config.enable_consume_queue_ext && !(EXT_MIN as u64 + END_BLANK..=i32::MAX as u64).contains(&ext_len) {
+        return refuse("mappedFileSizeConsumeQueueExt", ext_len, "24 to 2147483647 bytes");
+    }
     if config.index_slots == 0 || config.index_slots > i32::MAX as u32 {
         return refuse("maxHashSlotNum", config.index_slots.into(), "at least 1");
     }

@@ -77,6 +77,9 @@ pub(crate) fn recover(
     tracing::info!(last_exit_ok, file = %files[index].path.display(), "recovering the commit log from here");
 
     let first = files[index].start;
+    if !last_exit_ok {
+        sinks.queues.truncate_batches(first)?;
+    }
     // After a clean stop only what no queue has yet; after a crash everything, queues and index know what they have.
     // Java skips the record that begins exactly where the queues end; it is the first one that they lack.
     let dispatch_from = if last_exit_ok { u64::try_from(vouched.queues_end).unwrap_or(0) } else { 0 };
@@ -123,6 +126,8 @@ pub(crate) fn recover(
         let (_, max) = queue.range();
         queue.next_offset.store(max, std::sync::atomic::Ordering::Relaxed);
     }
+    sinks.queues.truncate_batches(end)?;
+    sinks.queues.settle_others(files[0].start);
     // The second pass finds every queue at rest and lets go of its memory and files.
     for _ in 0..2 {
         flusher.pass(sinks, true).map_err(fs::at(&config.consume_queue_dir()))?;

@@ -131,6 +131,7 @@ impl Shared {
             queue.delete_expired(log_min)?;
             queue.correct_min(log_min);
         }
+        self.sinks.queues.delete_expired_others(log_min)?;
         if let Some(index) = &self.sinks.index {
             index.delete_expired(log_min)?;
         }

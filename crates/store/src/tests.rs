@@ -246,7 +246,7 @@ fn a_queue_that_must_be_read_from_disk_makes_the_read_cold_or_answers_at_once() 
     fill(&store, 0..60);
     store.0.shared.flush_queues(true).unwrap();
     store.0.shared.flush_queues(true).unwrap();
-    let queue = store.queue("T", 0).unwrap();
+    let queue = store.0.shared.sinks.queues.get("T", 0).unwrap();
     let mut buf = [0; 20];
     // The page cache has it; whether the file system can tell is its own affair.
     assert!(matches!(queue.read(0, &mut buf, Wait::No), Ok(Some(1)) | Err(_)));

@@ -42,6 +42,14 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// A topic has queues of both kinds; Java refuses such a directory, too.
+    #[error("The queue type of topic: {topic} should be SimpleCQ, but is BatchCQ: {} has messages of it as well", .path.display())]
+    QueueType {
+        /// The topic.
+        topic: String,
+        /// The directory of the other kind.
+        path: PathBuf,
+    },
     /// A configured value that no store can work with.
     #[error("{key} = {value} is not usable: {why}")]
     Config {
@@ -170,6 +178,10 @@ pub struct Arrival<'a> {
 pub trait Filter: Send + Sync {
     /// Decides by the queue unit alone; `false` skips the message unread.
     fn matches_queue(&self, tags_code: i64) -> bool;
+    /// Decides where the queue unit does not say anything about the tag, because its extension is lost.
+    fn matches_unknown(&self) -> bool {
+        true
+    }
     /// Decides by the whole record.
     fn matches_record(&self, record: &[u8]) -> bool {
         let _ = record;
@@ -243,6 +255,8 @@ pub struct GetResult {
     pub messages: Vec<Bytes>,
     /// Their positions in the queue.
     pub queue_offsets: Vec<i64>,
+    /// How many messages they hold: more than there are records where those are batches.
+    pub message_count: usize,
     /// Their bytes in all.
     pub bytes: usize,
     /// Whether the reader is so far behind that a replica should serve it.

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use raptormq_message::{Checks, Decoded, decode, layout};
 
 use crate::index::Range;
+use crate::queue::batch::{BATCH_UNIT, BatchQueue};
+use crate::queue::ext::{Ext, is_address};
 use crate::queue::one::{ConsumeQueue, Wait, WouldBlock};
+use crate::queue::table::Queue;
 use crate::queue::unit::{UNIT, Unit};
 use crate::segment::Segment;
 use crate::state::Shared;
@@ -36,11 +39,12 @@ impl Shared {
             max_offset: 0,
             messages: Vec::new(),
             queue_offsets: Vec::new(),
+            message_count: 0,
             bytes: 0,
             suggest_slave: false,
         };
         // Java makes a queue that is asked for, so an unknown one is an empty one.
-        let Some(queue) = self.sinks.queues.get(request.topic, request.queue_id) else { return Ok(result) };
+        let Some(queue) = self.sinks.queues.find(request.topic, request.queue_id) else { return Ok(result) };
         (result.min_offset, result.max_offset) = queue.range();
         let offset = request.offset;
         let (status, next) = if result.max_offset == 0 {
@@ -56,7 +60,10 @@ impl Shared {
         };
         (result.status, result.next_begin_offset) = (status, next);
         if status == GetStatus::NoMatchedMessage {
-            let last_read = self.fill(request, &queue, log_max, wait, &mut result)?;
+            let last_read = match &queue {
+                Queue::Simple(queue) => self.fill(request, queue, log_max, wait, &mut result)?,
+                Queue::Batch(queue) => self.fill_batches(request, queue, log_max, wait, &mut result)?,
+            };
             result.suggest_slave = log_max.saturating_sub(last_read) > self.memory;
         }
         Ok(result)
@@ -76,6 +83,7 @@ impl Shared {
         let bytes_max = request.max_bytes.unwrap_or(PULL_MAX).clamp(100, PULL_MAX);
         let mut last_read = 0;
         let mut files = 0;
+        let ext = self.sinks.queues.exts().map(|exts| exts.of(&queue.topic, queue.queue_id));
         while result.bytes == 0
             && result.next_begin_offset < result.max_offset
             && files < config.travel_cq_file_num_when_get_message
@@ -104,7 +112,7 @@ impl Shared {
                     let in_memory = log_max.saturating_sub(log_offset) <= self.memory;
                     let size = usize::try_from(unit.size).unwrap_or(0);
                     if (at - request.offset) * UNIT as i64 >= skip_max
-                        || self.is_full(request, size, bytes_max, result, in_memory)
+                        || self.is_full(request, size, 1, bytes_max, result, in_memory)
                         || result.bytes >= bytes_max
                     {
                         break 'round;
@@ -116,10 +124,11 @@ impl Shared {
                     if skip_below.is_some_and(|end| log_offset < end) {
                         continue;
                     }
-                    // The address of a unit in `consumequeue_ext` says nothing about the tag (`CqUnit.isTagsCodeValid`).
                     if let Some(filter) = &request.filter
-                        && unit.tags_code >= i64::from(i32::MIN)
-                        && !filter.matches_queue(unit.tags_code)
+                        && !match tags_code(&unit, ext.as_deref(), wait)? {
+                            Some(tags_code) => filter.matches_queue(tags_code),
+                            None => filter.matches_unknown(),
+                        }
                     {
                         if result.bytes == 0 {
                             result.status = GetStatus::NoMatchedMessage;
@@ -143,6 +152,7 @@ impl Shared {
                         continue;
                     }
                     result.bytes += record.len();
+                    result.message_count += 1;
                     result.messages.push(record);
                     result.queue_offsets.push(queue_offset);
                     result.status = GetStatus::Found;
@@ -153,16 +163,86 @@ impl Shared {
         Ok(last_read)
     }
 
+    /// As [`Shared::fill`], for a batch queue: a record that holds several messages is answered whole, also when
+    /// the asked position is in its middle.
+    fn fill_batches(
+        &self,
+        request: &GetRequest<'_>,
+        queue: &BatchQueue,
+        log_max: u64,
+        wait: Wait,
+        result: &mut GetResult,
+    ) -> Result<u64, WouldBlock> {
+        let skip_max =
+            (self.config.max_filter_message_size as i64).max(i64::from(request.max_nums) * BATCH_UNIT as i64);
+        let bytes_max = request.max_bytes.unwrap_or(PULL_MAX).clamp(100, PULL_MAX);
+        let (mut last_read, mut files) = (0, 0);
+        while result.bytes == 0
+            && result.next_begin_offset < result.max_offset
+            && files < self.config.travel_cq_file_num_when_get_message
+        {
+            files += 1;
+            let Some(mut number) = queue.find(result.next_begin_offset, wait)? else {
+                // Java's `rollNextFile` of such a queue.
+                (result.status, result.next_begin_offset) = (GetStatus::OffsetFoundNull, 0);
+                return Ok(last_read);
+            };
+            let file_end = queue.next_file(number);
+            let mut skip_below = None;
+            while number < file_end && result.next_begin_offset < result.max_offset {
+                let Some(unit) = queue.read_unit(number, wait)? else { break };
+                let log_offset = unit.log_offset.max(0) as u64;
+                let in_memory = log_max.saturating_sub(log_offset) <= self.memory;
+                let size = usize::try_from(unit.size).unwrap_or(0);
+                let count = usize::try_from(unit.count).unwrap_or(0);
+                if (unit.base - request.offset).saturating_mul(BATCH_UNIT as i64) >= skip_max
+                    || self.is_full(request, size, count, bytes_max, result, in_memory)
+                    || result.bytes >= bytes_max
+                {
+                    break;
+                }
+                last_read = log_offset;
+                number += 1;
+                result.next_begin_offset = unit.next();
+                if skip_below.is_some_and(|end| log_offset < end) {
+                    continue;
+                }
+                if request.filter.as_ref().is_some_and(|filter| !filter.matches_queue(unit.tags_code)) {
+                    continue;
+                }
+                let Some(record) = self.record(log_offset, size, in_memory, wait)? else {
+                    if result.bytes == 0 {
+                        result.status = GetStatus::MessageWasRemoving;
+                    }
+                    let len = self.config.commit_log_file_size;
+                    skip_below = Some(log_offset - log_offset % len + len);
+                    continue;
+                };
+                if request.filter.as_ref().is_some_and(|filter| !filter.matches_record(&record)) {
+                    continue;
+                }
+                result.bytes += record.len();
+                result.message_count += count;
+                result.messages.push(record);
+                result.queue_offsets.push(unit.base);
+                result.status = GetStatus::Found;
+                skip_below = None;
+            }
+        }
+        Ok(last_read)
+    }
+
     /// `isTheBatchFull`.
     fn is_full(
         &self,
         request: &GetRequest<'_>,
         size: usize,
+        batch: usize,
         bytes_max: usize,
         result: &GetResult,
         in_memory: bool,
     ) -> bool {
-        let count = result.messages.len();
+        let count = result.message_count;
         if result.bytes == 0 || count == 0 {
             return false;
         }
@@ -172,7 +252,7 @@ impl Shared {
         } else {
             (self.config.max_transfer_bytes_on_disk, self.config.max_transfer_count_on_disk)
         };
-        count as i64 + 1 > i64::from(request.max_nums)
+        (count + batch) as i64 > i64::from(request.max_nums)
             || bytes > bytes_max
             || bytes > transfer_bytes
             || count + 1 > transfer_count
@@ -218,8 +298,8 @@ impl Shared {
     }
 
     pub(crate) fn queue_store_time(&self, topic: &str, queue_id: i32, queue_offset: i64) -> i64 {
-        let unit = self.sinks.queues.get(topic, queue_id).and_then(|queue| queue.unit(queue_offset));
-        unit.map_or(-1, |unit| self.store_timestamp_at(unit.log_offset, unit.size))
+        let place = self.sinks.queues.find(topic, queue_id).and_then(|queue| queue.place(queue_offset));
+        place.map_or(-1, |(log_offset, size)| self.store_timestamp_at(log_offset, size))
     }
 
     /// Store time of the oldest record.
@@ -233,9 +313,12 @@ impl Shared {
 
     /// Position in a queue by store time (`ConsumeQueue.getOffsetInQueueByTime`), kept inside the queue's range.
     pub(crate) fn offset_by_time(&self, topic: &str, queue_id: i32, time: i64, boundary: Boundary) -> i64 {
-        let Some(queue) = self.sinks.queues.get(topic, queue_id) else { return 0 };
+        let Some(queue) = self.sinks.queues.find(topic, queue_id) else { return 0 };
         let (min, max) = queue.range();
-        let found = self.search_time(&queue, min, max, time, boundary).unwrap_or(0);
+        let found = match &queue {
+            Queue::Simple(queue) => self.search_time(queue, min, max, time, boundary).unwrap_or(0),
+            Queue::Batch(queue) => queue.offset_by_time(time, boundary),
+        };
         found.max(min).min(max)
     }
 
@@ -340,6 +423,16 @@ impl Shared {
         }
         result
     }
+}
+
+/// What a filter compares with tags: what the unit holds, or its extension. `None` where the extension is not there,
+/// or queues have none by now: the address says nothing about the tag (`CqUnit.isTagsCodeValid`).
+fn tags_code(unit: &Unit, ext: Option<&Ext>, wait: Wait) -> Result<Option<i64>, WouldBlock> {
+    if !is_address(unit.tags_code) {
+        return Ok(Some(unit.tags_code));
+    }
+    let Some(ext) = ext else { return Ok(None) };
+    Ok(ext.get(unit.tags_code, wait)?.map(|unit| unit.tags_code))
 }
 
 fn store_timestamp(segment: &Segment, log_offset: u64) -> Option<i64> {

@@ -21,6 +21,7 @@ pub(crate) struct QueueFlusher {
 impl QueueFlusher {
     /// Writes all tails, and makes them durable if `sync`.
     pub(crate) fn pass(&mut self, sinks: &Sinks, sync: bool) -> io::Result<()> {
+        sinks.queues.write_others(sync)?;
         let dirty = sinks.take_dirty();
         let mut busy = BTreeSet::new();
         for (index, queue) in dirty.iter().enumerate() {

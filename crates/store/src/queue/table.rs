@@ -1,12 +1,15 @@
 //! All consume queues by topic and id (`ConsumeQueueStore`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 
 use parking_lot::RwLock;
 
+use super::batch::{BatchQueue, Batches};
+use super::ext::Exts;
 use super::one::ConsumeQueue;
 use crate::fs::{self, Fs};
 use crate::types::OpenError;
@@ -19,6 +22,49 @@ pub(crate) struct Queues {
     dir: PathBuf,
     file_len: u64,
     topics: RwLock<HashMap<Arc<str>, ById>>,
+    batches: Batches,
+    exts: Option<Exts>,
+}
+
+/// A queue of either kind.
+#[derive(Debug, Clone)]
+pub(crate) enum Queue {
+    Simple(Arc<ConsumeQueue>),
+    Batch(Arc<BatchQueue>),
+}
+
+impl Queue {
+    /// Positions of the first message and after the last one.
+    pub(crate) fn range(&self) -> (i64, i64) {
+        match self {
+            Self::Simple(queue) => queue.range(),
+            Self::Batch(queue) => queue.range(),
+        }
+    }
+
+    /// The position that the next message gets.
+    pub(crate) fn next_offset(&self) -> &AtomicI64 {
+        match self {
+            Self::Simple(queue) => &queue.next_offset,
+            Self::Batch(queue) => &queue.next_offset,
+        }
+    }
+
+    /// The topic is gone.
+    pub(crate) fn deleted(&self) -> &AtomicBool {
+        match self {
+            Self::Simple(queue) => &queue.deleted,
+            Self::Batch(queue) => &queue.deleted,
+        }
+    }
+
+    /// Where the record of the message at `offset` is: log offset and size.
+    pub(crate) fn place(&self, offset: i64) -> Option<(i64, i32)> {
+        match self {
+            Self::Simple(queue) => queue.unit(offset).map(|unit| (unit.log_offset, unit.size)),
+            Self::Batch(queue) => queue.unit_with(offset).map(|unit| (unit.log_offset, unit.size)),
+        }
+    }
 }
 
 /// Whether `topic` can be a directory below `consumequeue/`.
@@ -28,7 +74,31 @@ pub(crate) fn is_dir_name(topic: &str) -> bool {
 
 impl Queues {
     pub(crate) fn new(fs: Fs, dir: PathBuf, file_len: u64) -> Self {
-        Self { fs, dir, file_len, topics: RwLock::default() }
+        let batches = Batches::new(fs.clone(), dir.with_file_name("batchconsumequeue"), file_len);
+        Self { fs, dir, file_len, topics: RwLock::default(), batches, exts: None }
+    }
+
+    /// With batch queues in files of `file_len` bytes, and `topics` that have them.
+    pub(crate) fn with_batches(mut self, file_len: u64, topics: &BTreeSet<String>) -> Self {
+        self.batches = Batches::new(self.fs.clone(), self.dir.with_file_name("batchconsumequeue"), file_len);
+        topics.iter().filter(|topic| is_dir_name(topic)).for_each(|topic| self.batches.declare(topic));
+        self
+    }
+
+    /// With extensions in files of `file_len` bytes.
+    pub(crate) fn with_exts(mut self, file_len: u64) -> Self {
+        let dir = self.dir.with_file_name("consumequeue_ext");
+        self.exts = Some(Exts::new(self.fs.clone(), dir, file_len));
+        self
+    }
+
+    pub(crate) fn batches(&self) -> &Batches {
+        &self.batches
+    }
+
+    /// The extensions, if queues have them (`enableConsumeQueueExt`).
+    pub(crate) fn exts(&self) -> Option<&Exts> {
+        self.exts.as_ref()
     }
 
     pub(crate) fn fs(&self) -> &Fs {
@@ -37,22 +107,87 @@ impl Queues {
 
     /// Opens every queue that has a directory. Directories whose name is not a queue id are skipped.
     pub(crate) fn load(&self) -> Result<(), OpenError> {
-        let list = |dir: &PathBuf| match std::fs::read_dir(dir) {
-            Ok(entries) => entries.collect::<io::Result<Vec<_>>>().map_err(fs::at(dir)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(fs::at(dir)(error)),
-        };
-        for topic in list(&self.dir)? {
-            let Ok(name) = topic.file_name().into_string() else { continue };
-            let path = topic.path();
-            if !path.is_dir() {
+        for (name, id) in queue_dirs(self.batches.dir())? {
+            self.batches.declare(&name);
+            if let Some(queue) = self.batches.get_or_create(&name, id) {
+                queue.load()?;
+            }
+        }
+        for (name, id) in queue_dirs(&self.dir)? {
+            let queue = self.get_or_create(&name, id);
+            queue.load()?;
+            if queue.range().1 > 0 && self.batches.is_batch(&name) {
+                return Err(OpenError::QueueType { topic: name, path: self.dir.clone() });
+            }
+            if let Some(exts) = &self.exts {
+                exts.load(&queue)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The queue of either kind that is there.
+    #[inline]
+    pub(crate) fn find(&self, topic: &str, queue_id: i32) -> Option<Queue> {
+        if self.batches.is_batch(topic) {
+            return self.batches.get(topic, queue_id).map(Queue::Batch);
+        }
+        self.get(topic, queue_id).map(Queue::Simple)
+    }
+
+    /// The queue of the topic's kind, made on demand.
+    #[inline]
+    pub(crate) fn find_or_create(&self, topic: &str, queue_id: i32) -> Queue {
+        match self.batches.get_or_create(topic, queue_id) {
+            Some(queue) => Queue::Batch(queue),
+            None => Queue::Simple(self.get_or_create(topic, queue_id)),
+        }
+    }
+
+    /// Writes what batch queues and extensions hold in memory, and makes it durable if `sync`. Before the queues: a
+    /// unit must not be on disk without its extension.
+    pub(crate) fn write_others(&self, sync: bool) -> io::Result<()> {
+        let (batches, exts) = (self.batches.all(), self.exts.as_ref().map(Exts::all).unwrap_or_default());
+        let streams = exts.iter().map(|it| it.stream()).chain(batches.iter().map(|it| it.stream()));
+        for stream in streams {
+            stream.write()?;
+            if !sync {
+                stream.trim_written();
                 continue;
             }
-            for queue in list(&path)? {
-                let id = queue.file_name().to_str().and_then(|id| id.parse::<i32>().ok());
-                let (Some(id), true) = (id, queue.path().is_dir()) else { continue };
-                self.get_or_create(&name, id).load()?;
+            stream.sync()?;
+            for dir in stream.take_new_entries() {
+                if dir.exists() {
+                    self.fs.sync_dir(&dir)?;
+                }
             }
+        }
+        Ok(())
+    }
+
+    /// Ends the batch queues before the first record that the log may not have, `log_end`; what follows is dispatched
+    /// anew.
+    pub(crate) fn truncate_batches(&self, log_end: u64) -> Result<(), OpenError> {
+        self.batches.all().iter().try_for_each(|queue| queue.truncate(log_end as i64))
+    }
+
+    /// Brings batch queues and extensions in line with a log that begins at `log_min`, and the next positions with
+    /// what is there.
+    pub(crate) fn settle_others(&self, log_min: u64) {
+        for queue in self.batches.all() {
+            queue.correct_min(log_min as i64);
+            queue.next_offset.store(queue.range().1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    /// Deletes files of batch queues and extensions that belong to a part of the log that is gone.
+    pub(crate) fn delete_expired_others(&self, log_min: i64) -> io::Result<()> {
+        for queue in self.batches.all() {
+            queue.delete_expired(log_min)?;
+            queue.correct_min(log_min);
+        }
+        if let Some(exts) = &self.exts {
+            self.all().iter().try_for_each(|queue| exts.follow(queue))?;
         }
         Ok(())
     }
@@ -82,24 +217,44 @@ impl Queues {
     }
 
     pub(crate) fn topics(&self) -> Vec<String> {
-        self.topics.read().keys().map(|topic| topic.to_string()).collect()
+        let simple = self.topics.read();
+        let simple =
+            simple.keys().filter(|topic| !self.batches.is_batch(topic)).map(|topic| topic.to_string());
+        simple.chain(self.batches.topics()).collect()
     }
 
     pub(crate) fn ids(&self, topic: &str) -> Vec<i32> {
+        if self.batches.is_batch(topic) {
+            return self.batches.ids(topic);
+        }
         self.topics.read().get(topic).map(|queues| queues.keys().copied().collect()).unwrap_or_default()
     }
 
     /// Log offset after the last record that any queue has; -1 when there is none.
     pub(crate) fn max_log_end(&self) -> i64 {
-        self.all().iter().map(|queue| queue.max_log_end()).max().unwrap_or(-1)
+        let simple = self.all().iter().map(|queue| queue.max_log_end()).max();
+        let batch = self.batches.all().iter().map(|queue| queue.max_log_end()).max();
+        simple.max(batch).unwrap_or(-1)
     }
 
     /// Takes a topic's queues out and deletes their files.
     pub(crate) fn remove(&self, topic: &str) -> Option<io::Result<()>> {
+        let batch = self.batches.remove(topic);
+        let simple = self.remove_simple(topic);
+        match (batch, simple) {
+            (Some(batch), Some(simple)) => Some(batch.and(simple)),
+            (batch, simple) => batch.or(simple),
+        }
+    }
+
+    fn remove_simple(&self, topic: &str) -> Option<io::Result<()>> {
         let queues = self.topics.write().remove(topic)?;
         let mut outcome = Ok(());
         for queue in queues.values() {
             outcome = outcome.and(queue.destroy());
+        }
+        if let Some(exts) = &self.exts {
+            outcome = outcome.and(exts.remove(topic));
         }
         // Empty by now, unless something foreign lies in it.
         let _ = std::fs::remove_dir(self.dir.join(topic));
@@ -108,6 +263,31 @@ impl Queues {
 
     /// Deletes everything (`destroyConsumeQueueStore`).
     pub(crate) fn clear(&self) -> io::Result<()> {
-        self.topics().iter().filter_map(|topic| self.remove(topic)).collect()
+        self.batches.clear()?;
+        self.topics().iter().filter_map(|topic| self.remove_simple(topic)).collect()
     }
+}
+
+/// Topics and queue ids that have a directory below `dir`.
+fn queue_dirs(dir: &Path) -> Result<Vec<(String, i32)>, OpenError> {
+    let list = |dir: &Path| match std::fs::read_dir(dir) {
+        Ok(entries) => entries.collect::<io::Result<Vec<_>>>().map_err(fs::at(dir)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(fs::at(dir)(error)),
+    };
+    let mut found = Vec::new();
+    for topic in list(dir)? {
+        let Ok(name) = topic.file_name().into_string() else { continue };
+        let path = topic.path();
+        if !path.is_dir() {
+            continue;
+        }
+        for queue in list(&path)? {
+            let id = queue.file_name().to_str().and_then(|id| id.parse::<i32>().ok());
+            if let (Some(id), true) = (id, queue.path().is_dir()) {
+                found.push((name.clone(), id));
+            }
+        }
+    }
+    Ok(found)
 }
