@@ -358,6 +358,8 @@ fn search_right(
     None
 }
 
+type ById = BTreeMap<i32, Arc<BatchQueue>>;
+
 /// All batch queues, and which topics have them.
 #[derive(Debug)]
 pub(crate) struct Batches {
@@ -366,7 +368,7 @@ pub(crate) struct Batches {
     file_len: u64,
     /// No topic has them, as nearly always.
     none: AtomicBool,
-    topics: RwLock<HashMap<Arc<str>, BTreeMap<i32, Arc<BatchQueue>>>>,
+    topics: RwLock<HashMap<Arc<str>, ById>>,
 }
 
 impl Batches {

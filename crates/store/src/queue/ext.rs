@@ -164,13 +164,15 @@ impl Ext {
     }
 }
 
+type ByQueue = HashMap<(Arc<str>, i32), Arc<Ext>>;
+
 /// The extensions of all queues.
 #[derive(Debug)]
 pub(crate) struct Exts {
     fs: Fs,
     dir: PathBuf,
     file_len: u64,
-    queues: RwLock<HashMap<(Arc<str>, i32), Arc<Ext>>>,
+    queues: RwLock<ByQueue>,
 }
 
 impl Exts {

@@ -466,6 +466,8 @@ impl ConsumeQueue {
         let mut inner = self.inner.write();
         let written = (inner.written.max(inner.mem_start) - inner.mem_start) as usize;
         let drop = if busy { written.saturating_sub(KEEP) } else { written };
+        // Whole units: a reader of the files must be able to end where the memory begins.
+        let drop = drop - drop % UNIT as usize;
         if busy && drop < 3 * KEEP {
             return true;
         }

@@ -178,3 +178,13 @@ fn topics_come_and_go() {
     }
     assert!(is_dir_name("%RETRY%group"));
 }
+
+#[test]
+fn a_reader_passes_from_the_files_to_the_memory_that_a_busy_queue_keeps() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = ConsumeQueue::new(Fs::default(), Arc::from("T"), 0, dir.path().join("T/0"), 10_000 * UNIT);
+    push(&queue, 0..4_000);
+    queue.write().unwrap();
+    assert!(queue.trim(true));
+    assert_eq!(read_all(&queue, 0).len(), 4_000);
+}
