@@ -38,13 +38,14 @@ pub fn client_class_path(classes: &Path, version: &str) -> Result<String> {
     Ok(entries.join(":"))
 }
 
-/// Compiles the scenarios against the jars of `version` into `out`.
+/// Compiles the scenarios, and `Verify`, against the jars of `version` into `out`.
 pub fn compile(version: &str, out: &Path) -> Result<()> {
     let sources = home().join("java/src/main/java");
     std::fs::create_dir_all(out)?;
     let mut command = Command::new("javac");
     command.args(["-nowarn", "-Xlint:none", "-encoding", "UTF-8", "-d"]).arg(out);
     command.arg("-cp").arg(format!("{}/*", jars(version)?.display()));
+    command.arg(home().join("oracle/Verify.java"));
     for entry in std::fs::read_dir(&sources)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "java") {

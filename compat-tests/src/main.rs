@@ -5,6 +5,7 @@
 //! this directory is needed but a JDK (17 or newer), Maven, and for our servers their release binaries.
 
 mod bench;
+mod handback;
 mod java;
 mod kill9;
 mod matrix;
@@ -70,6 +71,8 @@ enum Command {
     },
     /// Kill a broker with SIGKILL again and again under acknowledged traffic, then compare what it stored.
     Kill9(kill9::Options),
+    /// Pass a store directory from Java to us and back, after clean stops and kills, and compare at each step.
+    HandBack(handback::Options),
     /// Read a store directory back through a server of ours and through Java's, and compare.
     VerifyStore(verify::Options),
     /// Measure Java's servers and ours in turn: start, memory at rest, throughput, latency, CPU time per message.
@@ -96,6 +99,7 @@ fn run(cli: Cli) -> Result<bool> {
             matrix::run(&places, &servers, &clients, &choice)
         }
         Command::Kill9(options) => kill9::run(&places, &options),
+        Command::HandBack(options) => handback::run(&places, &options),
         Command::VerifyStore(options) => verify::run(&places, &options),
         Command::Bench(options) => bench::run(&places, &options),
     }
