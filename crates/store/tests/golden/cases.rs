@@ -141,6 +141,7 @@ cases! {
     default_sizes_5_5_0: "java-5.5.0/defaults",
     timers_and_pop_5_5_0: "java-5.5.0/timerpop",
     consume_queue_ext_5_5_0: "java-5.5.0/cqext",
+    light_queues_and_batch_queues_5_5_0: "java-5.5.0/lmq",
     killed_5_5_0: "java-5.5.0/crash-kill9",
     killed_4_9_7: "java-4.9.7/crash-kill9",
     torn_last_record_4_9_7: "java-4.9.7/crash-torn-tail",
@@ -152,6 +153,16 @@ cases! {
     lost_consume_queues_after_a_clean_stop_5_5_0: "java-5.5.0/crash-clean-no-cq",
     lost_checkpoint_5_5_0: "java-5.5.0/crash-no-checkpoint",
     lost_checkpoint_4_9_7: "java-4.9.7/crash-no-checkpoint",
+}
+
+/// Nothing below `root` has changed, but for the lock.
+fn assert_untouched(root: &Path, of_java: &Path) {
+    for path in files(of_java) {
+        assert!(same_bytes(&root.join(&path), &of_java.join(&path)), "{} has changed", path.display());
+    }
+    let foreign = |root: &Path| files(root).into_iter().filter(|path| path != Path::new("lock")).collect();
+    let (ours, java): (Vec<PathBuf>, Vec<PathBuf>) = (foreign(root), foreign(of_java));
+    assert_eq!(ours, java);
 }
 
 /// Java refuses it as well ("length not matched message store config value").
@@ -167,6 +178,22 @@ fn a_file_of_another_length_is_refused() {
     for path in files(&of_java).into_iter().filter(|path| !path.starts_with("index")) {
         assert!(same_bytes(&golden.root.join(&path), &of_java.join(&path)), "{} has changed", path.display());
     }
+}
+
+#[test]
+fn queues_in_rocksdb_are_refused() {
+    let golden = golden("java-5.5.0/rocksdb");
+    let of_java = golden.root.with_file_name("of-java");
+    copy(&golden.root, &of_java);
+    let Err(error) = try_open(&golden) else { panic!("opened") };
+    let text = error.to_string();
+    assert!(matches!(error, OpenError::RocksDb { .. }), "{text}");
+    assert!(text.contains("consumequeue/CURRENT"), "{text}");
+    assert_untouched(&golden.root, &of_java);
+    // The one that every 5.5.0 broker leaves is no reason.
+    std::fs::remove_dir_all(golden.root.join("consumequeue")).unwrap();
+    assert!(golden.root.join("rocksdbstore/CURRENT").exists());
+    open(&golden).stop().unwrap();
 }
 
 /// The queue files that we rebuild from Java's log equal, byte for byte, those that Java wrote.

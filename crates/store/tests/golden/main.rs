@@ -36,6 +36,8 @@ fn golden(case: &str) -> Golden {
             "mappedFileSizeConsumeQueue" => config.consume_queue_file_size = value.parse().unwrap(),
             "maxHashSlotNum" => config.index_slots = value.parse().unwrap(),
             "maxIndexNum" => config.index_items = value.parse().unwrap(),
+            "enableConsumeQueueExt" => config.enable_consume_queue_ext = value == "true",
+            "mappedFileSizeConsumeQueueExt" => config.consume_queue_ext_file_size = value.parse().unwrap(),
             "messageDelayLevel" => config.delay_levels = value.split(' ').map(delay_ms).collect(),
             _ => {}
         }
@@ -116,6 +118,13 @@ fn check_message(store: &Store, (topic, id): (&str, i32), offset: i64, message: 
     let result = store.get_blocking(&request);
     assert_eq!(result.status, GetStatus::Found, "{topic} {id} {offset}");
     assert_eq!((result.messages.len(), result.next_begin_offset), (1, next), "{topic} {id} {offset}");
+    if topic == "GoldenCompact" {
+        // Java reads this topic from its compaction log, whose copies of the records tell their position there.
+        let mut copy = result.messages[0].to_vec();
+        copy[28..36].copy_from_slice(&log_offset.to_be_bytes());
+        assert_eq!(sha256(&copy), wanted, "{topic} {id} {offset}");
+        return next;
+    }
     assert_eq!(sha256(&result.messages[0]), wanted, "{topic} {id} {offset}");
     assert_eq!(store.physical_offset_of(topic, id, offset), Some(log_offset), "{topic} {id} {offset}");
     assert_eq!(sha256(&store.record_at(log_offset).unwrap()), wanted);
