@@ -21,8 +21,11 @@ pub(crate) enum Call<'a> {
     CreateDir(&'a Path),
     /// Blocks are allocated.
     Allocate(&'a Path),
-    /// Bytes are written, zeroed or, in a mapped file, put in place; or the length changes.
-    Write(&'a Path),
+    /// Bytes from one place to another are written or zeroed.
+    Write(&'a Path, u64, u64),
+    SetLen(&'a Path),
+    /// A record was put into a mapped file.
+    Append(&'a Path),
     /// Content and length become durable.
     Sync(&'a Path),
     /// Creation and deletion of the entries of a directory become durable.
@@ -75,7 +78,7 @@ impl Fs {
             Ok(file) => {
                 let file = StoreFile { file, path: path.into(), fs: self.clone() };
                 if file.len()? < len {
-                    self.call(Call::Write(path), || file.file.set_len(len))?;
+                    self.call(Call::SetLen(path), || file.file.set_len(len))?;
                 }
                 Ok(file)
             }
@@ -168,13 +171,15 @@ impl StoreFile {
     }
 
     pub(crate) fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        self.fs.call(Call::Write(&self.path), || self.file.write_all_at(bytes, at))
+        let call = Call::Write(&self.path, at, at + bytes.len() as u64);
+        self.fs.call(call, || self.file.write_all_at(bytes, at))
     }
 
     /// Tells that the file was written through a map.
     #[inline]
-    pub(crate) fn appended(&self) -> io::Result<()> {
-        self.fs.call(Call::Write(&self.path), || Ok(()))
+    pub(crate) fn appended(&self) {
+        // A write to memory has no outcome; it shows at the next sync.
+        let _ = self.fs.call(Call::Append(&self.path), || Ok(()));
     }
 
     /// Makes content and length durable.
@@ -200,7 +205,7 @@ impl StoreFile {
         if from >= to {
             return Ok(());
         }
-        self.fs.call(Call::Write(&self.path), || zero(&self.file, from, to))
+        self.fs.call(Call::Write(&self.path, from, to), || zero(&self.file, from, to))
     }
 
     /// Offset after the last byte in `from..to` that is not zero; `None` when all are.

@@ -560,6 +560,9 @@ impl Shared {
         if let Some(index) = &self.sinks.index {
             index.sync().map_err(|error| format!("the index cannot be written: {error}"))?;
         }
+        if self.queue_flusher.lock().unsure {
+            return Err("a sync of consume queues failed earlier".to_owned());
+        }
         if self.dispatched.load(Ordering::SeqCst) != self.appended.load(Ordering::SeqCst) {
             return Err("not everything is dispatched".to_owned());
         }
@@ -669,5 +672,7 @@ fn total_memory() -> u64 {
     info.totalram.saturating_mul(u64::from(info.mem_unit))
 }
 
+#[cfg(test)]
+mod sim;
 #[cfg(test)]
 mod tests;

@@ -10,15 +10,20 @@
 //! 4.9.7 and 5.3.3 do: lost queues are rebuilt in full.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use raptormq_message::layout::BLANK_LEN;
-use raptormq_message::{Checks, DecodeError, Decoded, decode};
+use raptormq_message::{Checks, DecodeError, Decoded, Record, decode, flags};
 
 use crate::checkpoint::Fields;
 use crate::config::StoreConfig;
 use crate::dispatch::{Dispatcher, Last, Sinks};
 use crate::fs::{self, Fs, Named};
+use crate::log::unsynced;
 use crate::queue::flush::QueueFlusher;
+use crate::queue::one::ConsumeQueue;
+use crate::queue::table::is_dir_name;
+use crate::queue::unit::Unit;
 use crate::segment::map::Map;
 use crate::types::OpenError;
 
@@ -39,6 +44,8 @@ pub(crate) struct Recovered {
 enum Stop {
     /// At something that is not a record.
     NoRecord(DecodeError),
+    /// At a record of which a loss of power left only a part.
+    Torn,
     /// At a blank record with no file after it.
     Blank,
 }
@@ -96,8 +103,13 @@ pub(crate) fn recover(
                 Ok(Decoded::Blank) => break Stop::Blank,
                 Err(error) => break Stop::NoRecord(error),
             };
+            if !last_exit_ok && is_torn(&map.bytes()[..at + record.len], at, &record) {
+                break Stop::Torn;
+            }
             let log_offset = file.start + at as u64;
             if log_offset >= dispatch_from {
+                rewind(sinks, &record, log_offset, files[0].start, last_exit_ok)
+                    .map_err(fs::at(&config.root))?;
                 dispatcher.put(sinks, &record, log_offset, false).map_err(fs::at(&config.root))?;
             }
             last = Some(Last { log_offset, store_timestamp: record.store_timestamp });
@@ -107,7 +119,7 @@ pub(crate) fn recover(
             }
         };
         let end = file.start + at as u64;
-        if matches!(stop, Stop::NoRecord(_)) || index + 1 == files.len() {
+        if !matches!(stop, Stop::Blank) || index + 1 == files.len() {
             break (end, stop);
         }
         index += 1;
@@ -115,16 +127,20 @@ pub(crate) fn recover(
 
     let later = files.split_off(index + 1);
     cut(fs, &files[index], end, &stop, &later, len)?;
+    unsynced::write_again(fs, &config.root, &files, end)?;
     // What was walked may be in the page cache only; from here on it counts as flushed.
     for file in files.iter().filter(|file| file.start >= first) {
         fs.open(&file.path, false).and_then(|file| file.sync_data()).map_err(fs::at(&file.path))?;
     }
 
     for queue in sinks.queues.all() {
+        if !last_exit_ok && !queue.rewound.load(Ordering::Relaxed) {
+            queue.drop_tail_unless(|at, unit| points_to(fs, &files, len, &queue, at, unit))?;
+        }
         queue.truncate(end as i64)?;
         queue.correct_min(files[0].start as i64);
         let (_, max) = queue.range();
-        queue.next_offset.store(max, std::sync::atomic::Ordering::Relaxed);
+        queue.next_offset.store(max, Ordering::Relaxed);
     }
     sinks.queues.truncate_batches(end)?;
     sinks.queues.settle_others(files[0].start);
@@ -141,6 +157,73 @@ pub(crate) fn recover(
     let timestamp = last.map_or(0, |last| last.store_timestamp);
     tracing::info!(end, min = files[0].start, "commit log recovered");
     Ok(Recovered { files, end, timestamp })
+}
+
+/// What a disk writes at once or not at all, bytes.
+const SECTOR: usize = 512;
+
+/// Whether a sector behind the body of the last record of `bytes` reads as zeros: the body's checksum does not cover
+/// topic and properties, and a loss of power can leave the sectors around. Java serves such a record as it is.
+fn is_torn(bytes: &[u8], at: usize, record: &Record<'_>) -> bool {
+    let end = at + record.len;
+    let topic = end - 2 - record.properties.len() - record.topic.len();
+    let mut sector = topic.next_multiple_of(SECTOR);
+    while sector < end {
+        let next = end.min(sector + SECTOR);
+        if bytes[sector..next].iter().all(|byte| *byte == 0) {
+            return true;
+        }
+        sector = next;
+    }
+    false
+}
+
+/// After a crash, the first record of a queue after the place where the walk began says where in the queue that place
+/// is. Units from there on are not known to be on disk, and a loss of power may have left anything: they are written
+/// anew.
+///
+/// A queue that begins again, after a crash or not, belongs to a topic that was deleted and made anew. Java keeps the
+/// deleted messages then and loses those of the new topic.
+fn rewind(
+    sinks: &Sinks,
+    record: &Record<'_>,
+    log_offset: u64,
+    log_min: u64,
+    last_exit_ok: bool,
+) -> std::io::Result<()> {
+    if flags::is_dispatched(record.sys_flag) && is_dir_name(&record.topic) {
+        let queue = sinks.queues.get_or_create(&record.topic, record.queue_id);
+        if record.queue_offset == 0 || !last_exit_ok && !queue.rewound.swap(true, Ordering::Relaxed) {
+            queue.rewind(record.queue_offset, log_offset, log_min)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the log has the record that a unit of `queue` at `at` claims.
+fn points_to(fs: &Fs, files: &[Named], len: u64, queue: &ConsumeQueue, at: i64, unit: Unit) -> bool {
+    let (Ok(log_offset), Ok(size)) = (u64::try_from(unit.log_offset), usize::try_from(unit.size)) else {
+        return false;
+    };
+    let Some(file) = files.iter().find(|file| (file.start..file.start + len).contains(&log_offset)) else {
+        // Expired with its file.
+        return files.first().is_some_and(|first| log_offset < first.start);
+    };
+    let position = log_offset - file.start;
+    if size as u64 > len - position {
+        return false;
+    }
+    let mut bytes = vec![0; size];
+    let read = fs.open(&file.path, false).and_then(|file| file.read_exact_at(&mut bytes, position));
+    match decode(&bytes, Checks::Sizes) {
+        Ok(Decoded::Record(record)) => {
+            read.is_ok()
+                && *record.topic == *queue.topic
+                && record.queue_id == queue.queue_id
+                && record.queue_offset == at
+        }
+        _ => false,
+    }
 }
 
 /// Who says that everything before a file is in order.
@@ -195,6 +278,7 @@ fn cut(fs: &Fs, file: &Named, end: u64, stop: &Stop, later: &[Named], len: u64) 
     if lost > 0 {
         let why = match stop {
             Stop::NoRecord(error) => error.to_string(),
+            Stop::Torn => "part of the record is missing".to_owned(),
             Stop::Blank => "blank record in the last file".to_owned(),
         };
         tracing::error!(

@@ -93,7 +93,7 @@ impl Shared {
         self.config.delete_when.split(';').any(|when| when.trim().parse() == Ok(hour))
     }
 
-    fn delete_log_files(&self, whatever_age: bool) -> io::Result<usize> {
+    pub(crate) fn delete_log_files(&self, whatever_age: bool) -> io::Result<usize> {
         let reserved_ms =
             i64::try_from(self.config.file_reserved_hours).unwrap_or(i64::MAX).saturating_mul(3_600_000);
         let mut deleted = 0;
@@ -102,6 +102,10 @@ impl Shared {
             // Never what is not dispatched yet: queues would miss it.
             if first.end() > self.dispatched.load(Ordering::SeqCst) {
                 break;
+            }
+            // Units that only memory has would miss from their queues after a loss of power.
+            if self.sinks.checkpoint.get().logics_physical_offset < first.end() as i64 {
+                let _ = self.flush_queues(true);
             }
             let changed = first.path().metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
             let changed_ms = i64::try_from(changed.as_millis()).unwrap_or(i64::MAX);

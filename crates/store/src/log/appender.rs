@@ -79,9 +79,8 @@ impl Appender {
         let spare = self.writer.spare(prepared.len()).ok_or(AppendError::Closed)?;
         prepared.write(message, &Positions { queue_offset, log_offset, store_timestamp }, spare);
         self.writer.publish(prepared.len());
-        // Readers see the file's end only when the caller moves it.
-        self.segment.file.appended().map_err(|error| AppendError::Poisoned(error.to_string()))?;
         self.at += prepared.len() as u64;
+        self.segment.file.appended();
         Ok(log_offset)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::unsynced;
 use crate::config::FlushMode;
 use crate::state::Shared;
 
@@ -31,6 +32,7 @@ impl Shared {
                 if let Err(error) = segment.file.sync_data() {
                     let reason = format!("fdatasync of {} failed: {error}", segment.path().display());
                     self.fail(reason.clone());
+                    unsynced::leave(&self.fs, &self.config.root, from);
                     return Err(reason);
                 }
             }

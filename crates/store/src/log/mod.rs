@@ -3,3 +3,4 @@
 pub(crate) mod appender;
 pub(crate) mod flush;
 pub(crate) mod read;
+pub(crate) mod unsynced;

@@ -16,6 +16,9 @@ use crate::state::{Block, Shared};
 pub(crate) struct QueueFlusher {
     active: HashMap<usize, Arc<ConsumeQueue>>,
     new_entries: BTreeSet<PathBuf>,
+    /// A sync failed. What it should have written may be gone from memory, so that the next sync succeeds without it:
+    /// nothing vouches for the queues any more until recovery has looked at them.
+    pub(crate) unsure: bool,
 }
 
 impl QueueFlusher {
@@ -38,7 +41,7 @@ impl QueueFlusher {
         let mut idle = Vec::new();
         for (key, queue) in &self.active {
             if sync && queue.unsynced() > 0 {
-                queue.sync()?;
+                queue.sync().inspect_err(|_| self.unsure = true)?;
             }
             let holds = queue.trim(busy.contains(key));
             if !holds && queue.unsynced() == 0 {
@@ -51,11 +54,12 @@ impl QueueFlusher {
             }
         }
         if sync {
-            for dir in std::mem::take(&mut self.new_entries) {
+            while let Some(dir) = self.new_entries.first() {
                 // Deleted meanwhile: nothing to make durable.
                 if dir.exists() {
-                    sinks.queues.fs().sync_dir(&dir)?;
+                    sinks.queues.fs().sync_dir(dir)?;
                 }
+                self.new_entries.pop_first();
             }
         }
         Ok(())
@@ -82,7 +86,7 @@ impl Shared {
         }
         let settled = self.sinks.index.as_ref().map_or(Ok(()), |index| index.settle(&self.sinks.checkpoint));
         let outcome = settled.and_then(|()| flusher.pass(&self.sinks, thorough)).and_then(|()| match last {
-            Some(last) if thorough => self.move_checkpoint(last),
+            Some(last) if thorough && !flusher.unsure => self.move_checkpoint(last),
             _ => Ok(()),
         });
         match outcome {

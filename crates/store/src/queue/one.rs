@@ -32,6 +32,8 @@ pub(crate) struct ConsumeQueue {
     pub(crate) deleted: AtomicBool,
     /// The flusher knows that something waits to be written.
     pub(crate) queued: AtomicBool,
+    /// Recovery has put it back to where its walk began.
+    pub(crate) rewound: AtomicBool,
     /// The directories have entries that are not synced yet.
     new_entries: AtomicBool,
     inner: RwLock<Inner>,
@@ -111,6 +113,7 @@ impl ConsumeQueue {
             next_offset: AtomicI64::new(0),
             deleted: AtomicBool::new(false),
             queued: AtomicBool::new(false),
+            rewound: AtomicBool::new(false),
             new_entries: AtomicBool::new(false),
             inner: RwLock::new(inner),
         }
@@ -321,8 +324,7 @@ impl ConsumeQueue {
         let mut inner = self.inner.write();
         inner.mem_start = inner.end();
         inner.mem.clear();
-        let was = inner.end();
-        let mut end = was;
+        let mut end = inner.end();
         let mut last = None;
         while end > inner.min.max(inner.files.first().map_or(0, |file| file.start)) {
             let Some(file) = inner.file_of(end - UNIT, self.file_len) else { break };
@@ -335,26 +337,90 @@ impl ConsumeQueue {
             }
             end -= UNIT;
         }
-        tracing::warn!(topic = %self.topic, queue = self.queue_id, from = was / UNIT, to = end / UNIT, "truncating queue");
+        self.set_end(&mut inner, end).map_err(fs::at(&self.dir))?;
+        inner.max_log_end = last.map_or(log_end, Unit::log_end);
+        Ok(())
+    }
+
+    /// Puts the end to the message at `queue_offset`, whose record is at `log_offset`, so that it and everything after
+    /// it is added anew. A queue that ends before that is left as it is, unless all that it has lies below the log's
+    /// start: then nothing can fill the gap, and it begins at `queue_offset`.
+    pub(crate) fn rewind(&self, queue_offset: i64, log_offset: u64, log_min: u64) -> io::Result<()> {
+        let Some(to) = u64::try_from(queue_offset).ok().and_then(|at| at.checked_mul(UNIT)) else {
+            return Ok(());
+        };
+        // The run that crashed may have made files and directories that are not durable yet.
+        self.new_entries.store(true, Ordering::Release);
+        self.write()?;
+        let mut inner = self.inner.write();
+        let end = inner.end();
+        let begins_again = to == 0 || to > end && inner.max_log_end <= log_min as i64;
+        if to == end || end == 0 || !begins_again && !(inner.min..end).contains(&to) {
+            return Ok(());
+        }
+        inner.mem_start = end;
+        inner.mem.clear();
+        if begins_again {
+            while let Some(file) = inner.files.last() {
+                self.fs.remove_file(&file.path)?;
+                inner.files.pop();
+            }
+            (inner.mem_start, inner.written, inner.synced, inner.min) = (0, 0, 0, 0);
+        } else {
+            self.set_end(&mut inner, to)?;
+        }
+        inner.max_log_end = log_offset as i64;
+        Ok(())
+    }
+
+    /// Drops units from the end until one is `sound`.
+    pub(crate) fn drop_tail_unless(&self, sound: impl Fn(i64, Unit) -> bool) -> Result<(), OpenError> {
+        let (mut at, min) = {
+            let inner = self.inner.read();
+            (
+                (inner.end() / UNIT) as i64,
+                (inner.min.max(inner.files.first().map_or(0, |it| it.start)) / UNIT) as i64,
+            )
+        };
+        let end = at;
+        let mut last = None;
+        while at > min {
+            last = self.unit(at - 1).filter(|unit| *unit == PRE_BLANK || sound(at - 1, *unit));
+            if last.is_some() {
+                break;
+            }
+            at -= 1;
+        }
+        if at < end {
+            let mut inner = self.inner.write();
+            self.set_end(&mut inner, at as u64 * UNIT).map_err(fs::at(&self.dir))?;
+            inner.max_log_end = last.map_or(-1, Unit::log_end);
+        }
+        Ok(())
+    }
+
+    /// Moves the end of a queue without units in memory back to `end`.
+    fn set_end(&self, inner: &mut Inner, end: u64) -> io::Result<()> {
+        let from = inner.end() / UNIT;
+        tracing::info!(topic = %self.topic, queue = self.queue_id, from, to = end / UNIT, "truncating queue");
         // A file that would be empty goes, unless it is the only thing that tells where the queue stands.
         while let Some(file) = inner.files.last()
             && end <= file.start
             && (inner.files.len() > 1 || file.start == 0)
         {
-            self.fs.remove_file(&file.path).map_err(fs::at(&file.path))?;
+            self.fs.remove_file(&file.path)?;
             inner.files.pop();
         }
         if let Some(file) = inner.files.last()
             && end < file.start + self.file_len
         {
-            let handle = file.open(&self.fs).map_err(fs::at(&file.path))?;
-            handle.zero(end - file.start, self.file_len).map_err(fs::at(&file.path))?;
-            handle.sync_data().map_err(fs::at(&file.path))?;
+            let handle = file.open(&self.fs)?;
+            handle.zero(end - file.start, self.file_len)?;
+            handle.sync_data()?;
         }
         inner.mem_start = end;
         (inner.written, inner.synced) = (end, end);
         inner.min = inner.min.min(end);
-        inner.max_log_end = last.map_or(log_end, Unit::log_end);
         Ok(())
     }
 

@@ -258,7 +258,8 @@ impl Queues {
         }
         // Empty by now, unless something foreign lies in it.
         let _ = std::fs::remove_dir(self.dir.join(topic));
-        Some(outcome)
+        // Old units must not be back after a loss of power, in front of those of a new topic with this name.
+        Some(outcome.and_then(|()| self.fs.sync_dir(&self.dir)))
     }
 
     /// Deletes everything (`destroyConsumeQueueStore`).

@@ -173,6 +173,20 @@ impl Allocator {
         }
     }
 
+    /// What the thread would do now about the next file.
+    #[cfg(test)]
+    pub(crate) fn step(&self) {
+        let (current, wanted) = {
+            let state = self.state.lock();
+            let used = state.position.saturating_sub(state.current.start);
+            let wanted = state.next.is_none() && used >= self.len / 2 || state.failure.is_some();
+            (state.current.clone(), wanted)
+        };
+        if wanted {
+            self.allocate(&current);
+        }
+    }
+
     /// Half of the window, or the middle of the file where the next one gets due.
     fn next_wake(&self, state: &State, position: u64, populated: u64) -> u64 {
         let half = position + (populated.saturating_sub(position) / 2).max(4096);
