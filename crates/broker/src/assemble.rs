@@ -39,7 +39,7 @@ use crate::tables::locks::QueueLocks;
 use crate::tables::offsets::OffsetTable;
 use crate::tables::persist::LoadError;
 use crate::tables::producers::ProducerTable;
-use crate::tables::topics::TopicTable;
+use crate::tables::topics::{TopicTable, batch_topics};
 
 /// How often silent clients are looked for (`ClientHousekeepingService`).
 const CLIENT_SCAN: Duration = Duration::from_secs(10);
@@ -100,18 +100,14 @@ impl Broker {
         let arrivals = Arc::new(Arrivals::default());
         let store = {
             let arrivals = arrivals.clone();
-            Store::open(
-                store_config(&resolved.store, &resolved.store_options, levels_ms.clone()),
-                clock.clone(),
-                move |arrival| {
-                    arrivals.arrived(
-                        arrival.topic,
-                        arrival.queue_id,
-                        arrival.queue_offset,
-                        arrival.tags_code,
-                    );
-                },
-            )?
+            let topics = Path::new(&resolved.store.store_path_root_dir).join("config").join("topics.json");
+            let config = StoreConfig {
+                batch_topics: batch_topics(&topics)?,
+                ..store_config(&resolved.store, &resolved.store_options, levels_ms.clone())
+            };
+            Store::open(config, clock.clone(), move |arrival| {
+                arrivals.arrived(arrival.topic, arrival.queue_id, arrival.queue_offset, arrival.tags_code);
+            })?
         };
         match Self::assemble(&resolved, &store, arrivals, levels_ms, clock).await {
             Ok(broker) => Ok(broker),
@@ -472,6 +468,9 @@ fn store_config(settings: &StoreSettings, options: &StoreOptions, delay_levels: 
             .unwrap_or_default(),
         commit_log_file_size: positive(settings.mapped_file_size_commit_log),
         consume_queue_file_size: positive(settings.mapped_file_size_consume_queue),
+        batch_consume_queue_file_size: positive(settings.mapper_file_size_batch_consume_queue),
+        enable_consume_queue_ext: settings.enable_consume_queue_ext,
+        consume_queue_ext_file_size: positive(settings.mapped_file_size_consume_queue_ext),
         index_slots: small(settings.max_hash_slot_num),
         index_items: small(settings.max_index_num),
         message_index_enable: settings.message_index_enable,
@@ -555,7 +554,8 @@ mod tests {
     #[test]
     fn every_value_of_the_store_can_be_configured() {
         let text = "storePathRootDir=/r\nstorePathCommitLog= /a,/b,\nreadOnlyCommitLogStorePaths=/old\n\
-            mappedFileSizeCommitLog=4096\nmappedFileSizeConsumeQueue=4000\nmaxHashSlotNum=11\nmaxIndexNum=12\n\
+            mappedFileSizeCommitLog=4096\nmappedFileSizeConsumeQueue=4000\nmapperFileSizeBatchConsumeQueue=92\n\
+            enableConsumeQueueExt=true\nmappedFileSizeConsumeQueueExt=640\nmaxHashSlotNum=11\nmaxIndexNum=12\n\
             messageIndexEnable=false\nmessageIndexSafe=true\nflushIntervalCommitLog=1\nflushCommitLogLeastPages=2\n\
             flushCommitLogThoroughInterval=3\nflushIntervalConsumeQueue=13\nflushConsumeQueueThoroughInterval=14\n\
             maxMessageSize=15\ncheckCRCOnRecover=false\nenabledAppendPropCRC=true\nforceVerifyPropCRC=true\n\
@@ -570,7 +570,9 @@ mod tests {
         let unchanged: Vec<&String> =
             ours.iter().filter(|line| line.contains(": ") && defaults.contains(line)).collect();
         // Opening brackets of lists are lines, too.
-        let values: Vec<&&String> = unchanged.iter().filter(|line| !line.ends_with(['[', '{'])).collect();
+        // What topics.json says is no key.
+        let is_value = |line: &str| !line.ends_with(['[', '{']) && !line.starts_with("batch_topics");
+        let values: Vec<&&String> = unchanged.iter().filter(|line| is_value(line)).collect();
         assert_eq!(values, Vec::<&&String>::new());
         let paths = configured(text, &options());
         assert_eq!(paths.commit_log_dirs, [PathBuf::from("/a"), PathBuf::from("/b")]);

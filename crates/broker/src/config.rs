@@ -123,6 +123,12 @@ settings! {
         mapped_file_size_commit_log: i32 = "mappedFileSizeCommitLog",
         /// Size of a consume queue file, bytes; rounded up to whole units.
         mapped_file_size_consume_queue: i32 = "mappedFileSizeConsumeQueue",
+        /// Size of a file of a batch consume queue, bytes; a multiple of 46.
+        mapper_file_size_batch_consume_queue: i32 = "mapperFileSizeBatchConsumeQueue",
+        /// Whether units of consume queues have extensions, as far as those exist without SQL92 filters: without bit maps.
+        enable_consume_queue_ext: bool = "enableConsumeQueueExt",
+        /// Size of a file of extensions, bytes.
+        mapped_file_size_consume_queue_ext: i32 = "mappedFileSizeConsumeQueueExt",
         /// ASYNC_FLUSH or SYNC_FLUSH.
         flush_disk_type: String = "flushDiskType",
         /// Period of the asynchronous flush, ms.

@@ -488,7 +488,7 @@ impl Shared {
             queue = self.sinks.queues.find_or_create(&first.topic, first.queue_id);
         }
         let mut queue_offset = if in_queue { queue.next_offset().load(Ordering::Relaxed) } else { 0 };
-        let batch = self.inner_batch(messages, prepared, queue_offset)?;
+        let batch = self.inner_batch(&queue, messages, prepared, queue_offset)?;
         let (messages, prepared, count) = match &batch {
             Some((message, prepared, count)) => {
                 (std::slice::from_ref(message), std::slice::from_ref(prepared), *count)
@@ -521,6 +521,7 @@ impl Shared {
     #[inline]
     fn inner_batch(
         &self,
+        queue: &Queue,
         messages: &[NewMessage],
         prepared: &[Prepared],
         base: i64,
@@ -528,6 +529,9 @@ impl Shared {
         let ([message], [prepared]) = (messages, prepared) else { return Ok(None) };
         if message.sys_flag & flags::INNER_BATCH == 0 {
             return Ok(None);
+        }
+        if matches!(queue, Queue::Simple(_)) {
+            return Err(AppendError::IllegalBatch("its topic has no batch queues"));
         }
         let text = str::from_utf8(&message.properties)
             .map_err(|_| AppendError::IllegalBatch("its properties are no text"))?;

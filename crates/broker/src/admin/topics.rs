@@ -24,7 +24,7 @@ use crate::service::success;
 use crate::tables::arrivals::Arrivals;
 use crate::tables::blocking;
 use crate::tables::offsets::OffsetTable;
-use crate::tables::topics::TopicTable;
+use crate::tables::topics::{TopicTable, is_batch_cq};
 
 /// Administers topics.
 pub struct TopicAdmin {
@@ -52,6 +52,9 @@ impl TopicAdmin {
             let topic = self.requested(&request)?;
             if self.topics.get(&topic.topic_name).is_some_and(|old| *old == topic) {
                 return Ok(None);
+            }
+            if is_batch_cq(&topic) {
+                self.use_batch_queues(&topic.topic_name)?;
             }
             tracing::info!(topic = topic.topic_name, remote = %request.peer.remote(), "topic created or changed");
             Ok(Some(self.topics.put(topic)))
@@ -95,9 +98,6 @@ impl TopicAdmin {
         if attributes.get("message.type").is_some_and(|t| t == "MIXED") {
             return Err(invalid("MIXED message type is not supported.".to_owned()));
         }
-        if attributes.get("queue.type").is_some_and(|t| t == "BatchCQ") {
-            return Err(invalid("queue.type=BatchCQ is not supported by this broker.".to_owned()));
-        }
         Ok(TopicConfig {
             topic_name: name.clone(),
             read_queue_nums: header.read_queue_nums,
@@ -108,6 +108,21 @@ impl TopicAdmin {
             order: header.order,
             attributes,
         })
+    }
+
+    /// A topic's queues are of one kind. Java takes such a topic, and does not start with it the next time.
+    fn use_batch_queues(&self, topic: &str) -> Result<(), Refusal> {
+        if !self.topics.get(topic).is_some_and(|old| is_batch_cq(&old)) {
+            let queues = self.store.queues(topic);
+            if queues.into_iter().any(|queue_id| self.store.queue_max(topic, queue_id) > 0) {
+                let remark = format!(
+                    "topic[{topic}] has messages already, delete it before it gets queue.type=BatchCQ"
+                );
+                return Err(Refusal::system_error(remark));
+            }
+        }
+        self.store.use_batch_queues(topic);
+        Ok(())
     }
 
     fn protect_system_topic(&self, topic: &str) -> Result<(), Refusal> {

@@ -299,7 +299,7 @@ impl PullService {
         let remark = Some(result.status.name().to_owned());
         let mut response = RemotingCommand::response(code, remark).with_header(&answer);
         if code == ResponseCode::SUCCESS {
-            self.stats.get(result.messages.len() as u64, result.bytes as u64);
+            self.stats.get(result.message_count as u64, result.bytes as u64);
             response.body = Body::from(result.messages);
         }
         Some(response)

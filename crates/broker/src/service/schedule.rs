@@ -45,13 +45,19 @@ pub struct ScheduleService {
     waiting: Mutex<Option<(u64, DelayOffsetSerializeWrapper)>>,
 }
 
-/// Lets everything through and remembers the due times, which queue units carry in place of a tag hash.
+/// Lets everything through and remembers the due times, which queue units carry in place of a tag hash; `None` where
+/// a unit's extension is lost.
 #[derive(Default)]
-struct DueTimes(Mutex<Vec<i64>>);
+struct DueTimes(Mutex<Vec<Option<i64>>>);
 
 impl Filter for DueTimes {
     fn matches_queue(&self, tags_code: i64) -> bool {
-        self.0.lock().push(tags_code);
+        self.0.lock().push(Some(tags_code));
+        true
+    }
+
+    fn matches_unknown(&self) -> bool {
+        self.0.lock().push(None);
         true
     }
 }
@@ -174,7 +180,7 @@ impl ScheduleService {
         }
     }
 
-    async fn read(&self, queue_id: i32, offset: i64) -> (GetResult, Vec<i64>) {
+    async fn read(&self, queue_id: i32, offset: i64) -> (GetResult, Vec<Option<i64>>) {
         let due_times = Arc::new(DueTimes::default());
         let request = GetRequest {
             topic: names::SCHEDULE_TOPIC,
@@ -201,18 +207,21 @@ impl ScheduleService {
         level: i32,
         delay_ms: i64,
         result: &GetResult,
-        due_times: &[i64],
+        due_times: &[Option<i64>],
     ) -> Option<Duration> {
         for ((record, queue_offset), due) in result.messages.iter().zip(&result.queue_offsets).zip(due_times)
         {
             let now = self.clock.wall_ms();
+            let message = decode_message(record).ok();
+            let stored = message.as_ref().map_or(now, |message| message.store_timestamp);
+            let due = due.unwrap_or(stored.saturating_add(delay_ms));
             // A due time further away than the level's delay comes from a clock that was ahead.
-            let due = if *due > now + delay_ms { now } else { *due };
+            let due = if due > now + delay_ms { now } else { due };
             if due > now {
                 self.moved(level, *queue_offset);
                 return Some(Duration::from_millis(u64::try_from(due - now).unwrap_or(0)).min(SLEEP_MAX));
             }
-            match decode_message(record).ok().and_then(|m| real_message(&m)) {
+            match message.and_then(|m| real_message(&m)) {
                 Some(message) => {
                     if let Err(error) = self.store.append(&message) {
                         tracing::error!(level, queue_offset, %error, "a delayed message cannot be delivered yet");

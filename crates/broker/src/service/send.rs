@@ -22,7 +22,7 @@ use crate::registration::Registration;
 use crate::stats::Stats;
 use crate::tables::groups::GroupTable;
 use crate::tables::locks::QueueLocks;
-use crate::tables::topics::{TopicTable, describe};
+use crate::tables::topics::{TopicTable, describe, is_batch_cq};
 
 /// `MQVersion` V3_4_9: clients from then on name the maximum of deliveries themselves.
 pub(super) const V3_4_9: i32 = 121;
@@ -209,7 +209,7 @@ impl SendService {
                 .map_err(|_| Refusal::system_error(format!("For input string: \"{text}\"")))?,
             None => 0,
         };
-        self.check_kind(broker, topic, &scan, reconsume_times, delay)?;
+        self.check_kind(broker, topic, &scan, header.sys_flag, reconsume_times, delay)?;
         let mut message = NewMessage {
             topic: name,
             queue_id,
@@ -247,6 +247,7 @@ impl SendService {
         broker: &BrokerSettings,
         topic: &TopicConfig,
         scan: &Scan<'_>,
+        sys_flag: i32,
         reconsume_times: i32,
         delay: i32,
     ) -> Result<(), Refusal> {
@@ -260,15 +261,10 @@ impl SendService {
             let remark = "accurate timer message is not enabled, timerWheelEnable is false";
             return Err(Refusal::system_error(remark));
         }
-        if scan.inner_number {
+        // `HookUtils.checkInnerBatch`.
+        let inner_batch = sys_flag & flags::INNER_BATCH != 0;
+        if (scan.inner_number && !inner_batch) || (inner_batch && !is_batch_cq(topic)) {
             return Err(store_message::illegal(self.store.config().max_message_size));
-        }
-        if topic.attributes.get("queue.type").is_some_and(|t| t == "BatchCQ") {
-            let remark = format!(
-                "topic[{}] has queue.type=BatchCQ, which this broker does not support",
-                topic.topic_name
-            );
-            return Err(Refusal::new(ResponseCode::NO_PERMISSION, remark));
         }
         if topic.attributes.get("cleanup.policy").is_some_and(|p| p == "COMPACTION") && !scan.keys {
             return Err(Refusal::new(ResponseCode::MESSAGE_ILLEGAL, "Required message key is missing"));
@@ -319,7 +315,12 @@ impl SendService {
         }
         let raw = header.properties.as_deref().unwrap_or_default();
         let scan = Scan::of(raw);
-        self.check_kind(broker, topic, &scan, 0, 0)?;
+        self.check_kind(broker, topic, &scan, header.sys_flag, 0, 0)?;
+        if let Some(unique_key) = scan.unique_key
+            && is_batch_cq(topic)
+        {
+            return self.store_inner_batch(broker, header, request, topic, (raw, &scan, unique_key));
+        }
         let items = batch::decode_batch(&request.command.body.to_bytes())
             .map_err(|e| Refusal::system_error(format!("the batch cannot be read: {e}")))?;
         let name: Arc<str> = header.topic.as_str().into();
@@ -354,6 +355,48 @@ impl SendService {
             next_offset: last.next_offset,
             wait: scan.wait(),
         })
+    }
+
+    /// A batch for a topic with batch queues: one record, which consumers take apart.
+    fn store_inner_batch(
+        &self,
+        broker: &BrokerSettings,
+        header: &SendMessageRequestHeader,
+        request: &Request,
+        topic: &TopicConfig,
+        (raw, scan, unique_key): (&str, &Scan<'_>, &str),
+    ) -> Result<Stored, Refusal> {
+        let body = request.command.body.to_bytes();
+        let items = batch::decode_batch(&body)
+            .map_err(|e| Refusal::system_error(format!("the batch cannot be read: {e}")))?;
+        if items.is_empty() || i16::try_from(items.len()).is_err() {
+            return Err(store_message::illegal(self.store.config().max_message_size));
+        }
+        let (properties, _) = self.properties(broker, raw, scan, None);
+        let mut properties = Properties::parse(&properties);
+        properties.set(keys::INNER_NUM, items.len().to_string());
+        let queue_id = self.queue(header.queue_id, topic.write_queue_nums);
+        let message = NewMessage {
+            topic: header.topic.as_str().into(),
+            queue_id,
+            flag: header.flag,
+            sys_flag: with_multi_tags(header.sys_flag, topic.topic_filter_type)
+                | flags::NEED_UNWRAP
+                | flags::INNER_BATCH,
+            born_timestamp: header.born_timestamp,
+            born_host: request.peer.remote(),
+            store_host: self.store_host,
+            reconsume_times: header.reconsume_times.unwrap_or(0),
+            prepared_transaction_offset: 0,
+            body,
+            properties: properties.encode().into(),
+        };
+        let appended = self.store.append(&message).map_err(|e| store_message::refusal(&self.store, e))?;
+        self.stats.put(items.len() as u64, u64::from(appended.len));
+        let id = offset_msg_id(self.store_host, appended.log_offset);
+        let mut response = self.stored_response(broker, id, queue_id, &appended, Some(unique_key.to_owned()));
+        response.ext.insert("batchUniqId", unique_key);
+        Ok(Stored { response, next_offset: appended.next_offset, wait: scan.wait() })
     }
 
     /// The final property string and the message's unique key (`SendMessageProcessor.sendMessage` and

@@ -59,6 +59,35 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, LoadError> {
     load_on(&OsFiles, path)
 }
 
+/// What [`load`] would answer; nothing is changed.
+///
+/// # Errors
+/// [`LoadError`] as there.
+pub fn peek<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, LoadError> {
+    struct Untouched;
+    impl Files for Untouched {
+        fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+            OsFiles.read(path)
+        }
+        fn write_synced(&self, _: &Path, _: &[u8], _: &Path) -> io::Result<()> {
+            Ok(())
+        }
+        fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+            Ok(())
+        }
+        fn remove(&self, _: &Path) -> io::Result<()> {
+            Ok(())
+        }
+        fn create_dirs(&self, _: &Path) -> io::Result<()> {
+            Ok(())
+        }
+        fn sync_dir(&self, _: &Path) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    load_on(&Untouched, path)
+}
+
 fn load_on<T: DeserializeOwned>(files: &impl Files, path: &Path) -> Result<Option<T>, LoadError> {
     let refuse = |reason: String| Err(LoadError { path: path.to_owned(), reason });
     let reason = match parse(files, path) {

@@ -1,7 +1,7 @@
 //! The topics of this broker, in `config/topics.json` (`TopicConfigManager`).
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -22,6 +22,20 @@ pub fn topic(name: &str, queues: i32, perm: i32) -> TopicConfig {
         perm,
         ..TopicConfig::default()
     }
+}
+
+/// Whether the queues of a topic are batch queues (`QueueTypeUtils.isBatchCq`).
+pub fn is_batch_cq(topic: &TopicConfig) -> bool {
+    topic.attributes.get("queue.type").is_some_and(|kind| kind == "BatchCQ")
+}
+
+/// The topics with batch queues in the file at `path`, which the store must know before it recovers.
+///
+/// # Errors
+/// When the file exists and cannot be read.
+pub fn batch_topics(path: &Path) -> Result<BTreeSet<String>, persist::LoadError> {
+    let table = persist::peek::<TopicConfigSerializeWrapper>(path)?.unwrap_or_default().topic_config_table;
+    Ok(table.into_iter().filter(|(_, topic)| is_batch_cq(topic)).map(|(name, _)| name).collect())
 }
 
 /// `TopicConfig.toString`, which appears in remarks.
