@@ -5,12 +5,14 @@
 //! this directory is needed but a JDK (17 or newer), Maven, and for our servers their release binaries.
 
 mod bench;
+mod faults;
 mod handback;
 mod java;
 mod kill9;
 mod matrix;
 mod servers;
 mod verify;
+mod wire;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,6 +75,8 @@ enum Command {
     Kill9(kill9::Options),
     /// Pass a store directory from Java to us and back, after clean stops and kills, and compare at each step.
     HandBack(handback::Options),
+    /// Full disks, failing and slow syncs, a read-only file system, few descriptors, signals: on real processes, as root.
+    Faults(faults::Options),
     /// Read a store directory back through a server of ours and through Java's, and compare.
     VerifyStore(verify::Options),
     /// Measure Java's servers and ours in turn: start, memory at rest, throughput, latency, CPU time per message.
@@ -100,6 +104,7 @@ fn run(cli: Cli) -> Result<bool> {
         }
         Command::Kill9(options) => kill9::run(&places, &options),
         Command::HandBack(options) => handback::run(&places, &options),
+        Command::Faults(options) => faults::run(&places, &options),
         Command::VerifyStore(options) => verify::run(&places, &options),
         Command::Bench(options) => bench::run(&places, &options),
     }

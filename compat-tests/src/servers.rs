@@ -33,7 +33,7 @@ const OPENS: [&str; 8] = [
 ];
 
 /// Flags for many short-lived Java servers on a small machine.
-const SMALL_JVM: [&str; 2] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+pub const SMALL_JVM: [&str; 2] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
 /// Who made the servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Setup {
 
     /// The first of five consecutive free ports: name server, then the broker's fast port (its own less 2), a spare one,
     /// the broker's, and its replication port.
-    fn ports(&self) -> Result<u16> {
+    pub fn ports(&self) -> Result<u16> {
         for _ in 0..200 {
             let base = self.next_port.fetch_add(10, Ordering::Relaxed);
             if (base..base + 5).all(|port| TcpListener::bind(("0.0.0.0", port)).is_ok()) {
@@ -177,7 +177,7 @@ impl Cluster {
             jvm: jvm.iter().map(|flag| (*flag).to_owned()).collect(),
             boots: 0,
         };
-        cluster.write_logback()?;
+        write_logback(dir)?;
         cluster.start_namesrv()?;
         Ok(cluster)
     }
@@ -228,8 +228,7 @@ impl Cluster {
             self.extra
         );
         std::fs::write(&conf, text)?;
-        let mut command =
-            self.command(&self.kind, "mqbroker", "org.apache.rocketmq.broker.BrokerStartup", "512m")?;
+        let mut command = command(&self.kind, &self.bin_dir, &self.dir, Program::Broker, &self.jvm)?;
         command.arg("-c").arg(&conf).arg("-n").arg(self.namesrv_address());
         self.boots += 1;
         let log = self.dir.join(format!("broker-{}.out", self.boots));
@@ -266,48 +265,53 @@ impl Cluster {
             self.dir.display()
         );
         std::fs::write(&conf, text)?;
-        let mut command = self.command(
-            &self.namesrv_kind,
-            "mqnamesrv",
-            "org.apache.rocketmq.namesrv.NamesrvStartup",
-            "128m",
-        )?;
+        let mut command = command(&self.namesrv_kind, &self.bin_dir, &self.dir, Program::Namesrv, &self.jvm)?;
         command.arg("-c").arg(&conf);
         self.namesrv = Some(boot(command, &self.dir.join("namesrv.out"))?);
         Ok(())
     }
+}
 
-    fn command(&self, kind: &Kind, binary: &str, main_class: &str, heap: &str) -> Result<Command> {
-        let mut command = match kind {
-            Kind::Ours => Command::new(self.bin_dir.join(binary)),
-            Kind::Java(version) => {
-                let mut java = Command::new("java");
-                // A later heap flag wins.
-                java.arg(format!("-Xms{heap}")).arg(format!("-Xmx{heap}")).args(&self.jvm);
-                java.arg("-XX:MaxDirectMemorySize=2g")
-                    .args(OPENS)
-                    .arg(format!("-Duser.home={}", self.dir.display()));
-                java.arg("-cp").arg(format!("{}/*", java::jars(version)?.display())).arg(main_class);
-                java
-            }
-        };
-        command.env("ROCKETMQ_HOME", &self.dir).env("HOME", &self.dir).current_dir(&self.dir);
-        Ok(command)
-    }
-
-    /// 4.x servers insist on a logback file of their own.
-    fn write_logback(&self) -> Result<()> {
-        for who in ["broker", "namesrv"] {
-            let text = format!(
-                "<configuration><appender name=\"f\" class=\"ch.qos.logback.core.FileAppender\"><file>{}/{who}.log</file>\
-                 <encoder><pattern>%d %p %t - %m%n</pattern></encoder></appender>\
-                 <root level=\"WARN\"><appender-ref ref=\"f\"/></root></configuration>\n",
-                self.dir.display()
-            );
-            std::fs::write(self.dir.join(format!("conf/logback_{who}.xml")), text)?;
+/// The command line of a server without its arguments; `dir` is its home. `jvm` are Java's flags besides its heap.
+pub fn command(kind: &Kind, bin_dir: &Path, dir: &Path, program: Program, jvm: &[String]) -> Result<Command> {
+    let (binary, main_class, heap) = match program {
+        Program::Namesrv => ("mqnamesrv", "org.apache.rocketmq.namesrv.NamesrvStartup", "128m"),
+        Program::Broker => ("mqbroker", "org.apache.rocketmq.broker.BrokerStartup", "512m"),
+    };
+    let mut command = match kind {
+        Kind::Ours => Command::new(bin_dir.join(binary)),
+        Kind::Java(version) => {
+            let mut java = Command::new("java");
+            // A later heap flag wins.
+            java.arg(format!("-Xms{heap}")).arg(format!("-Xmx{heap}")).args(jvm);
+            java.arg("-XX:MaxDirectMemorySize=2g").args(OPENS).arg(format!("-Duser.home={}", dir.display()));
+            java.arg("-cp").arg(format!("{}/*", java::jars(version)?.display())).arg(main_class);
+            java
         }
-        Ok(())
+    };
+    command.env("ROCKETMQ_HOME", dir).env("HOME", dir).current_dir(dir);
+    Ok(command)
+}
+
+/// Which server.
+#[derive(Clone, Copy)]
+pub enum Program {
+    Namesrv,
+    Broker,
+}
+
+/// 4.x servers insist on a logback file of their own.
+pub fn write_logback(dir: &Path) -> Result<()> {
+    for who in ["broker", "namesrv"] {
+        let text = format!(
+            "<configuration><appender name=\"f\" class=\"ch.qos.logback.core.FileAppender\"><file>{}/{who}.log</file>\
+             <encoder><pattern>%d %p %t - %m%n</pattern></encoder></appender>\
+             <root level=\"WARN\"><appender-ref ref=\"f\"/></root></configuration>\n",
+            dir.display()
+        );
+        std::fs::write(dir.join(format!("conf/logback_{who}.xml")), text)?;
     }
+    Ok(())
 }
 
 impl Drop for Cluster {
@@ -325,7 +329,7 @@ fn kill(mut child: Child) {
 }
 
 /// Starts a server with its output in `log` and waits for its boot line.
-fn boot(mut command: Command, log: &Path) -> Result<Child> {
+pub fn boot(mut command: Command, log: &Path) -> Result<Child> {
     let file = File::create(log)?;
     let program = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
