@@ -354,6 +354,8 @@ impl Parts {
                 live: live.clone(),
                 topics: topics.clone(),
                 registration: registration.clone(),
+                store: store.clone(),
+                store_options: resolved.store_options.clone(),
             }),
             runtime_admin: Arc::new(RuntimeAdmin {
                 live: live.clone(),
@@ -435,7 +437,12 @@ fn limits(resolved: &Resolved) -> Limits {
     Limits { idle, frame_max: resolved.frame_max, ..Limits::default() }
 }
 
-fn store_config(settings: &StoreSettings, options: &StoreOptions, delay_levels: Vec<i64>) -> StoreConfig {
+/// The store's configuration from its keys.
+pub(crate) fn store_config(
+    settings: &StoreSettings,
+    options: &StoreOptions,
+    delay_levels: Vec<i64>,
+) -> StoreConfig {
     let positive = |n: i32| u64::try_from(n).unwrap_or(0);
     let small = |n: i32| u32::try_from(n).unwrap_or(0);
     let size = |n: i32| usize::try_from(n).unwrap_or(0);

@@ -450,6 +450,11 @@ impl LiveConfig {
         self.broker.read().clone()
     }
 
+    /// The store's keys as they are now.
+    pub fn store(&self) -> StoreSettings {
+        StoreSettings::from_config(&self.config.lock())
+    }
+
     /// Every key with a value as `key=value` lines, and the version of the configuration.
     pub fn text(&self) -> (String, i64) {
         let config = self.config.lock();

@@ -149,3 +149,45 @@ fn a_rocksdb_store_is_refused_by_its_key_and_by_its_files() {
     }
     assert!(!root.join("abort").exists(), "a refused store is not touched");
 }
+
+#[test]
+fn keys_of_the_store_count_while_the_broker_runs() {
+    let home = tempfile::tempdir().unwrap();
+    let broker = Running::start(home.path(), 24_751, "flushDiskType=SYNC_FLUSH");
+    let mut wire = broker.connect();
+    let update = |wire: &mut support::Wire, text: &str| {
+        let answer = wire.plain(RequestCode::UPDATE_BROKER_CONFIG, text.as_bytes().to_vec());
+        assert_eq!(answer.code, 0, "{text}");
+    };
+    let codes = |wire: &mut support::Wire, body: &[u8], times: usize| -> Vec<i32> {
+        (0..times).map(|_| wire.request(send("T", "", body)).code).collect()
+    };
+    assert_eq!(codes(&mut wire, &[1; 5_000], 3), [0; 3]);
+
+    update(&mut wire, "maxMessageSize=4096");
+    let refused = wire.request(send("T", "", &[1; 5_000]));
+    assert_eq!(refused.code, 13);
+    assert!(refused.remark.unwrap().contains("msg body length limit 4096B"));
+    update(&mut wire, "maxMessageSize=4194304");
+    assert_eq!(codes(&mut wire, &[1; 5_000], 20), [0; 20]);
+
+    // A flush that nobody has time to wait for: stored, and the answer says that the promise is not kept yet.
+    update(&mut wire, "syncFlushTimeout=0");
+    assert!(codes(&mut wire, b"x", 50).contains(&10));
+    update(&mut wire, "syncFlushTimeout=5000");
+    assert_eq!(codes(&mut wire, b"x", 3), [0; 3]);
+
+    let count =
+        |wire: &mut support::Wire| support::records(&wire.request(pull(&pull_header("G", "T", 0)))).len();
+    let before = count(&mut wire);
+    update(&mut wire, "maxTransferCountOnMessageInMemory=2");
+    assert_eq!((count(&mut wire), before > 2), (2, true));
+
+    // What only counts from the next start on changes nothing now.
+    update(
+        &mut wire,
+        "mappedFileSizeCommitLog=1024\nmappedFileSizeConsumeQueue=20\nflushDiskType=ASYNC_FLUSH",
+    );
+    assert_eq!(codes(&mut wire, &[1; 5_000], 3), [0; 3]);
+    assert_eq!(count(&mut wire), 2);
+}

@@ -31,7 +31,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use raptormq_base::clock::Clock;
 use raptormq_base::poison::Poison;
 use raptormq_base::watermark::Watermark;
@@ -152,7 +152,7 @@ impl Store {
         abort.create().map_err(fs::at(&config.root.join("abort")))?;
         // A map that was made a moment ago has no writer yet.
         let appender = Appender::new(last.clone(), end).expect("the last file's map has no writer yet");
-        let memory = total_memory() / 100 * config.access_message_in_memory_max_ratio;
+        let memory = near_memory(&config).into();
         let shared = Arc::new(Shared {
             allocator: Allocator::new(dirs, last, end),
             segments,
@@ -177,6 +177,7 @@ impl Store {
             abort,
             lock: Mutex::new(Some(lock)),
             memory,
+            live: RwLock::new(Arc::new(config.clone())),
             config,
             fs,
         });
@@ -200,9 +201,27 @@ impl Store {
         self.0.spawn("retention", Shared::run_retention)
     }
 
-    /// The configuration that is in force.
+    /// The configuration with which the store was opened.
     pub fn config(&self) -> &StoreConfig {
         &self.0.shared.config
+    }
+
+    /// Changes what can be changed while the store is open, at once: limits of messages and answers, the numbers of the
+    /// flush mode and the periods of the flushes, the rules of retention. Everything else of `config` counts from the
+    /// next start on.
+    pub fn reconfigure(&self, mut config: StoreConfig) {
+        let shared = &*self.0.shared;
+        let same_mode = std::mem::discriminant(&config.flush) == std::mem::discriminant(&shared.config.flush);
+        if !same_mode {
+            config.flush = shared.live().flush;
+        }
+        shared.memory.store(near_memory(&config), Ordering::Relaxed);
+        *shared.live.write() = Arc::new(config);
+    }
+
+    /// The largest body, bytes (`maxMessageSize`).
+    pub fn max_message_size(&self) -> usize {
+        self.0.shared.live().max_message_size
     }
 
     /// Appends one message and makes it visible, as far as the flush mode allows at once.
@@ -242,7 +261,7 @@ impl Store {
     /// (the message's `WAIT` property).
     pub async fn flushed(&self, next_offset: u64, wait: bool) -> FlushOutcome {
         let shared = &*self.0.shared;
-        let FlushMode::Sync { timeout_ms } = shared.config.flush else { return FlushOutcome::Done };
+        let FlushMode::Sync { timeout_ms } = shared.live().flush else { return FlushOutcome::Done };
         if !wait {
             return FlushOutcome::Done;
         }
@@ -448,7 +467,7 @@ impl Store {
 
 impl Shared {
     fn prepare(&self, message: &NewMessage) -> Result<Prepared, AppendError> {
-        let max = self.config.max_message_size;
+        let max = self.live().max_message_size;
         if message.body.len() > max {
             return Err(AppendError::MessageTooLarge { bytes: message.body.len(), max });
         }
@@ -668,6 +687,11 @@ fn open_segments(
     }
     let last = list[list.len() - 1].clone();
     Ok((Segments::new(list), last))
+}
+
+/// What counts as near to the log's end, bytes.
+fn near_memory(config: &StoreConfig) -> u64 {
+    (total_memory() / 100).saturating_mul(config.access_message_in_memory_max_ratio)
 }
 
 /// Memory of the machine, bytes.

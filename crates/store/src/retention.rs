@@ -29,12 +29,13 @@ enum Space {
 
 impl Shared {
     fn space(&self, used: f64) -> Space {
+        let config = self.live();
         let ratio = |percent: u64| percent as f64 / 100.0;
-        if used > ratio(self.config.disk_space_warning_level_ratio).clamp(0.35, 0.90) {
+        if used > ratio(config.disk_space_warning_level_ratio).clamp(0.35, 0.90) {
             Space::Full
-        } else if used > ratio(self.config.disk_space_clean_forcibly_ratio).clamp(0.30, 0.85) {
+        } else if used > ratio(config.disk_space_clean_forcibly_ratio).clamp(0.30, 0.85) {
             Space::Forcibly
-        } else if used < 0.0 || used > ratio(self.config.disk_max_used_space_ratio) {
+        } else if used < 0.0 || used > ratio(config.disk_max_used_space_ratio) {
             Space::Short
         } else {
             Space::Enough
@@ -77,7 +78,7 @@ impl Shared {
             return Ok(());
         }
         let forced = [log, queues].iter().any(|space| matches!(space, Space::Forcibly | Space::Full));
-        let deleted = self.delete_log_files(forced && self.config.clean_file_forcibly_enable)?;
+        let deleted = self.delete_log_files(forced && self.live().clean_file_forcibly_enable)?;
         if deleted > 0 {
             self.follow_log()?;
         } else if short {
@@ -90,14 +91,14 @@ impl Shared {
     fn is_time_to_delete(&self) -> bool {
         let now = chrono::DateTime::from_timestamp_millis(self.sinks.clock.wall_ms()).unwrap_or_default();
         let hour = now.with_timezone(&chrono::Local).hour();
-        self.config.delete_when.split(';').any(|when| when.trim().parse() == Ok(hour))
+        self.live().delete_when.split(';').any(|when| when.trim().parse() == Ok(hour))
     }
 
     pub(crate) fn delete_log_files(&self, whatever_age: bool) -> io::Result<usize> {
         let reserved_ms =
-            i64::try_from(self.config.file_reserved_hours).unwrap_or(i64::MAX).saturating_mul(3_600_000);
+            i64::try_from(self.live().file_reserved_hours).unwrap_or(i64::MAX).saturating_mul(3_600_000);
         let mut deleted = 0;
-        while deleted < self.config.delete_file_batch_max {
+        while deleted < self.live().delete_file_batch_max {
             let Some(first) = self.segments.first() else { break };
             // Never what is not dispatched yet: queues would miss it.
             if first.end() > self.dispatched.load(Ordering::SeqCst) {
@@ -119,8 +120,8 @@ impl Shared {
             // Before the next one goes: after a loss of power no file may be back whose successor is not.
             path.parent().map_or(Ok(()), |dir| self.fs.sync_dir(dir))?;
             deleted += 1;
-            let pause = Duration::from_millis(self.config.delete_commit_log_files_interval_ms);
-            if deleted < self.config.delete_file_batch_max && !self.retention_signal.pause(pause) {
+            let pause = Duration::from_millis(self.live().delete_commit_log_files_interval_ms);
+            if deleted < self.live().delete_file_batch_max && !self.retention_signal.pause(pause) {
                 break;
             }
         }
@@ -143,7 +144,7 @@ impl Shared {
     }
 
     pub(crate) fn run_retention(&self) {
-        let interval = Duration::from_millis(self.config.clean_resource_interval_ms.max(1));
+        let interval = Duration::from_millis(self.live().clean_resource_interval_ms.max(1));
         let begin = self.sinks.clock.monotonic();
         // Space is looked at soon after the start, files are deleted a minute after it, as in Java.
         let mut wait = Duration::from_secs(1);

@@ -3,10 +3,11 @@
 //! `dispatched <= confirmed <= appended` and `flushed <= appended`; each only grows.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, RwLock};
 use raptormq_base::poison::Poison;
 use raptormq_base::watermark::Watermark;
 
@@ -76,7 +77,9 @@ pub(crate) enum Block {
 }
 
 pub(crate) struct Shared {
+    /// As at the start. What an operator may change since is in `live`.
     pub(crate) config: StoreConfig,
+    pub(crate) live: RwLock<Arc<StoreConfig>>,
     pub(crate) fs: Fs,
     pub(crate) segments: Segments,
     pub(crate) allocator: Allocator,
@@ -115,11 +118,17 @@ pub(crate) struct Shared {
     pub(crate) abort: Abort,
     /// Taken out when the store stops.
     pub(crate) lock: Mutex<Option<Lock>>,
-    /// 40 % of the memory by default: what counts as near to the log's end, bytes.
-    pub(crate) memory: u64,
+    /// What counts as near to the log's end, bytes: 40 % of the memory by default.
+    pub(crate) memory: AtomicU64,
 }
 
 impl Shared {
+    /// The configuration for what is looked at again and again: limits, periods, retention.
+    #[inline]
+    pub(crate) fn live(&self) -> Arc<StoreConfig> {
+        self.live.read().clone()
+    }
+
     /// Log offset below which consumers may see records: a synchronous store shows what is on disk
     /// (`CommitLog.getConfirmOffset`).
     pub(crate) fn confirmed(&self) -> u64 {

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use raptormq_base::properties;
 use raptormq_remoting::{Answer, Refusal, Request};
+use raptormq_runtime::StoreOptions;
+use raptormq_store::Store;
 use raptormq_wire::body::DataVersion;
 use raptormq_wire::header::GetBrokerConfigResponseHeader;
 use raptormq_wire::{ResponseCode, json};
 
-use crate::config::LiveConfig;
+use crate::assemble::store_config;
+use crate::config::{LiveConfig, StoreSettings};
 use crate::registration::Registration;
 use crate::service::success;
 use crate::tables::topics::TopicTable;
@@ -37,6 +40,10 @@ pub struct ConfigAdmin {
     pub topics: Arc<TopicTable>,
     /// And is registered at once.
     pub registration: Arc<Registration>,
+    /// Keys of the store count at once, as far as that can be.
+    pub store: Store,
+    /// What `-D` options say of the store.
+    pub store_options: StoreOptions,
 }
 
 impl ConfigAdmin {
@@ -61,6 +68,10 @@ impl ConfigAdmin {
         }
         if let Err(error) = self.live.update(&entries) {
             tracing::error!(%error, "the conf file is not written");
+        }
+        if entries.iter().any(|e| StoreSettings::KEYS.contains(&e.key.as_str())) {
+            let levels = self.store.config().delay_levels.clone();
+            self.store.reconfigure(store_config(&self.live.store(), &self.store_options, levels));
         }
         if entries.iter().any(|e| e.key == "brokerPermission") {
             self.topics.touch();

@@ -224,7 +224,7 @@ impl SendService {
             properties: properties.into(),
         };
         if message.body.is_empty() {
-            return Err(store_message::illegal(self.store.config().max_message_size));
+            return Err(store_message::illegal(self.store.max_message_size()));
         }
         let transaction = flags::transaction_type(message.sys_flag);
         if delay > 0 && matches!(transaction, flags::TRANSACTION_NOT | flags::TRANSACTION_COMMIT) {
@@ -264,7 +264,7 @@ impl SendService {
         // `HookUtils.checkInnerBatch`.
         let inner_batch = sys_flag & flags::INNER_BATCH != 0;
         if (scan.inner_number && !inner_batch) || (inner_batch && !is_batch_cq(topic)) {
-            return Err(store_message::illegal(self.store.config().max_message_size));
+            return Err(store_message::illegal(self.store.max_message_size()));
         }
         if topic.attributes.get("cleanup.policy").is_some_and(|p| p == "COMPACTION") && !scan.keys {
             return Err(Refusal::new(ResponseCode::MESSAGE_ILLEGAL, "Required message key is missing"));
@@ -344,7 +344,7 @@ impl SendService {
         let appended =
             self.store.append_batch(&messages).map_err(|e| store_message::refusal(&self.store, e))?;
         let (Some(first), Some(last)) = (appended.first(), appended.last()) else {
-            return Err(store_message::illegal(self.store.config().max_message_size));
+            return Err(store_message::illegal(self.store.max_message_size()));
         };
         self.stats.put(appended.len() as u64, appended.iter().map(|a| u64::from(a.len)).sum());
         let ids: Vec<String> =
@@ -370,7 +370,7 @@ impl SendService {
         let items = batch::decode_batch(&body)
             .map_err(|e| Refusal::system_error(format!("the batch cannot be read: {e}")))?;
         if items.is_empty() || i16::try_from(items.len()).is_err() {
-            return Err(store_message::illegal(self.store.config().max_message_size));
+            return Err(store_message::illegal(self.store.max_message_size()));
         }
         let (properties, _) = self.properties(broker, raw, scan, None);
         let mut properties = Properties::parse(&properties);

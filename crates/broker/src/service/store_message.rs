@@ -11,7 +11,7 @@ pub fn refusal(store: &Store, error: AppendError) -> Refusal {
         | AppendError::TopicTooLong { .. }
         | AppendError::IllegalTopic(_)
         | AppendError::PropertiesTooLarge { .. }
-        | AppendError::IllegalBatch(_) => illegal(store.config().max_message_size),
+        | AppendError::IllegalBatch(_) => illegal(store.max_message_size()),
         AppendError::Full(_) | AppendError::Closed => {
             Refusal::new(ResponseCode::SERVICE_NOT_AVAILABLE, not_available(store))
         }

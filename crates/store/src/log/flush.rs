@@ -72,9 +72,12 @@ impl Shared {
                     return;
                 }
             },
-            FlushMode::Async { interval_ms, least_pages, thorough_interval_ms } => {
+            FlushMode::Async { .. } => {
                 let mut last = self.sinks.clock.monotonic();
-                while self.log_signal.wait(Duration::from_millis(interval_ms.max(1))) {
+                while let FlushMode::Async { interval_ms, least_pages, thorough_interval_ms } =
+                    self.live().flush
+                    && self.log_signal.wait(Duration::from_millis(interval_ms.max(1)))
+                {
                     let waiting = self.appended.load(Ordering::SeqCst) / PAGE - self.flushed.get() / PAGE;
                     let now = self.sinks.clock.monotonic();
                     if waiting >= least_pages

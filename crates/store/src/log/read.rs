@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use raptormq_message::{Checks, Decoded, decode, layout};
 
+use crate::config::StoreConfig;
 use crate::index::Range;
 use crate::queue::batch::{BATCH_UNIT, BatchQueue};
 use crate::queue::ext::{Ext, is_address};
@@ -64,7 +65,7 @@ impl Shared {
                 Queue::Simple(queue) => self.fill(request, queue, log_max, wait, &mut result)?,
                 Queue::Batch(queue) => self.fill_batches(request, queue, log_max, wait, &mut result)?,
             };
-            result.suggest_slave = log_max.saturating_sub(last_read) > self.memory;
+            result.suggest_slave = log_max.saturating_sub(last_read) > self.memory.load(Ordering::Relaxed);
         }
         Ok(result)
     }
@@ -78,7 +79,8 @@ impl Shared {
         wait: Wait,
         result: &mut GetResult,
     ) -> Result<u64, WouldBlock> {
-        let config = &self.config;
+        let config = self.live();
+        let memory = self.memory.load(Ordering::Relaxed);
         let skip_max = (config.max_filter_message_size as i64).max(i64::from(request.max_nums) * UNIT as i64);
         let bytes_max = request.max_bytes.unwrap_or(PULL_MAX).clamp(100, PULL_MAX);
         let mut last_read = 0;
@@ -109,10 +111,10 @@ impl Shared {
                         break 'round;
                     };
                     let log_offset = unit.log_offset.max(0) as u64;
-                    let in_memory = log_max.saturating_sub(log_offset) <= self.memory;
+                    let in_memory = log_max.saturating_sub(log_offset) <= memory;
                     let size = usize::try_from(unit.size).unwrap_or(0);
                     if (at - request.offset) * UNIT as i64 >= skip_max
-                        || self.is_full(request, size, 1, bytes_max, result, in_memory)
+                        || is_full(&config, request, (size, 1), bytes_max, result, in_memory)
                         || result.bytes >= bytes_max
                     {
                         break 'round;
@@ -139,7 +141,7 @@ impl Shared {
                         if result.bytes == 0 {
                             result.status = GetStatus::MessageWasRemoving;
                         }
-                        let len = config.commit_log_file_size;
+                        let len = self.config.commit_log_file_size;
                         skip_below = Some(log_offset - log_offset % len + len);
                         continue;
                     };
@@ -173,13 +175,15 @@ impl Shared {
         wait: Wait,
         result: &mut GetResult,
     ) -> Result<u64, WouldBlock> {
+        let config = self.live();
+        let memory = self.memory.load(Ordering::Relaxed);
         let skip_max =
-            (self.config.max_filter_message_size as i64).max(i64::from(request.max_nums) * BATCH_UNIT as i64);
+            (config.max_filter_message_size as i64).max(i64::from(request.max_nums) * BATCH_UNIT as i64);
         let bytes_max = request.max_bytes.unwrap_or(PULL_MAX).clamp(100, PULL_MAX);
         let (mut last_read, mut files) = (0, 0);
         while result.bytes == 0
             && result.next_begin_offset < result.max_offset
-            && files < self.config.travel_cq_file_num_when_get_message
+            && files < config.travel_cq_file_num_when_get_message
         {
             files += 1;
             let Some(mut number) = queue.find(result.next_begin_offset, wait)? else {
@@ -192,11 +196,11 @@ impl Shared {
             while number < file_end && result.next_begin_offset < result.max_offset {
                 let Some(unit) = queue.read_unit(number, wait)? else { break };
                 let log_offset = unit.log_offset.max(0) as u64;
-                let in_memory = log_max.saturating_sub(log_offset) <= self.memory;
+                let in_memory = log_max.saturating_sub(log_offset) <= memory;
                 let size = usize::try_from(unit.size).unwrap_or(0);
                 let count = usize::try_from(unit.count).unwrap_or(0);
                 if (unit.base - request.offset).saturating_mul(BATCH_UNIT as i64) >= skip_max
-                    || self.is_full(request, size, count, bytes_max, result, in_memory)
+                    || is_full(&config, request, (size, count), bytes_max, result, in_memory)
                     || result.bytes >= bytes_max
                 {
                     break;
@@ -230,32 +234,6 @@ impl Shared {
             }
         }
         Ok(last_read)
-    }
-
-    /// `isTheBatchFull`.
-    fn is_full(
-        &self,
-        request: &GetRequest<'_>,
-        size: usize,
-        batch: usize,
-        bytes_max: usize,
-        result: &GetResult,
-        in_memory: bool,
-    ) -> bool {
-        let count = result.message_count;
-        if result.bytes == 0 || count == 0 {
-            return false;
-        }
-        let bytes = result.bytes + size;
-        let (transfer_bytes, transfer_count) = if in_memory {
-            (self.config.max_transfer_bytes_in_memory, self.config.max_transfer_count_in_memory)
-        } else {
-            (self.config.max_transfer_bytes_on_disk, self.config.max_transfer_count_on_disk)
-        };
-        (count + batch) as i64 > i64::from(request.max_nums)
-            || bytes > bytes_max
-            || bytes > transfer_bytes
-            || count + 1 > transfer_count
     }
 
     /// The bytes that a unit points to; `None` when the log does not have them (any more).
@@ -398,7 +376,7 @@ impl Shared {
     pub(crate) fn query(&self, topic: &str, key: &str, max: usize, begin: i64, end: i64) -> QueryResult {
         let mut result = QueryResult::default();
         let Some(index) = &self.sinks.index else { return result };
-        let max = max.min(self.config.max_msgs_num_batch);
+        let max = max.min(self.live().max_msgs_num_batch);
         let mut end = end;
         for _ in 0..3 {
             let mut found = index.find(topic, key, max, Range { begin, end });
@@ -423,6 +401,31 @@ impl Shared {
         }
         result
     }
+}
+
+/// Whether an answer ends before a record of `size` bytes with `batch` messages (`isTheBatchFull`).
+fn is_full(
+    config: &StoreConfig,
+    request: &GetRequest<'_>,
+    (size, batch): (usize, usize),
+    bytes_max: usize,
+    result: &GetResult,
+    in_memory: bool,
+) -> bool {
+    let count = result.message_count;
+    if result.bytes == 0 || count == 0 {
+        return false;
+    }
+    let bytes = result.bytes + size;
+    let (transfer_bytes, transfer_count) = if in_memory {
+        (config.max_transfer_bytes_in_memory, config.max_transfer_count_in_memory)
+    } else {
+        (config.max_transfer_bytes_on_disk, config.max_transfer_count_on_disk)
+    };
+    (count + batch) as i64 > i64::from(request.max_nums)
+        || bytes > bytes_max
+        || bytes > transfer_bytes
+        || count + 1 > transfer_count
 }
 
 /// What a filter compares with tags: what the unit holds, or its extension. `None` where the extension is not there,

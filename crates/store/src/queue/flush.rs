@@ -118,10 +118,11 @@ impl Shared {
 
     /// Body of the queue flusher thread.
     pub(crate) fn run_queue_flusher(&self) {
-        let interval = Duration::from_millis(self.config.consume_queue_flush_interval_ms.max(1));
-        let thorough_interval = Duration::from_millis(self.config.consume_queue_flush_thorough_interval_ms);
+        let interval = || Duration::from_millis(self.live().consume_queue_flush_interval_ms.max(1));
         let mut last = self.sinks.clock.monotonic();
-        while self.queue_signal.wait(interval) {
+        while self.queue_signal.wait(interval()) {
+            let thorough_interval =
+                Duration::from_millis(self.live().consume_queue_flush_thorough_interval_ms);
             let now = self.sinks.clock.monotonic();
             let thorough = now.saturating_sub(last) >= thorough_interval;
             if thorough {

@@ -114,8 +114,11 @@ impl Files for Faulty {
     }
 }
 
+/// Suffixes and texts.
+type Beside = Vec<(&'static str, String)>;
+
 /// What a directory holds before a save, as files beside `t.json`, and the table that it loads.
-fn states() -> [(Vec<(&'static str, String)>, Option<i64>); 5] {
+fn states() -> [(Beside, Option<i64>); 5] {
     let cut = |value| text(value)[..60].to_owned();
     [
         (vec![], None),
