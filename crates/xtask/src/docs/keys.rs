@@ -20,6 +20,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("authorizationEnabled", "`true`"),
     ("brokerIP1", "no IP address and no host name that resolves"),
     ("brokerRole", "`SLAVE`"),
+    ("configManagerVersion", "`v2`"),
     ("enableControllerMode", "`true`"),
     ("enableDLegerCommitLog", "`true`"),
     ("enableSlaveActingMaster", "`true`"),
@@ -27,8 +28,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("listenPort", "below 3 or above 65533"),
     ("messageDelayLevel", "what is not a list of numbers with `s`, `m`, `h` or `d`"),
     ("namesrvAddr", "what is not a `;`-separated list of `host:port`"),
-    ("storePathCommitLog", "several paths"),
-    ("storeType", "anything but `default`"),
+    ("rocksdbCQDoubleWriteEnable", "`true`"),
+    ("storeType", "`defaultRocksDB`"),
 ];
 
 /// The sections in the order of the document, and who reads them.
@@ -55,11 +56,14 @@ all sections of a server (`mqbroker -c broker.conf`, `mqnamesrv -c namesrv.conf`
   nothing; one WARN line tells so at the start.
 - Some values are refused at the start, because going on would open the server or break a promise. They are in the
   tables as \"refused\".
-- The environment: `ROCKETMQ_HOME`, `NAMESRV_ADDR`, `ROCKETMQ_SERIALIZE_TYPE` (told in the boot line), `JAVA_OPT` and
-  `JAVA_OPT_EXT` (only to find `-Dtls.server.mode` and `-Dtls.config.file`), and `RAPTORMQ_LOG` for the log level.
+- The environment: `ROCKETMQ_HOME`, `NAMESRV_ADDR`, `ROCKETMQ_SERIALIZE_TYPE` (told in the boot line), `RAPTORMQ_LOG` for
+  the log level, and of `JAVA_OPT` and `JAVA_OPT_EXT` these options: `-Duser.home`, `-Dtls.server.mode`, `-Dtls.config.file`,
+  `-Dcom.rocketmq.remoting.frameMaxLength`, `-Drocketmq.broker.multiPathSplitter`,
+  `-Drocketmq.broker.diskSpaceWarningLevelRatio` and `-Drocketmq.broker.diskSpaceCleanForciblyRatio`.
 - `updateBrokerConfig` changes every known key and rewrites the conf file. Keys that are looked at per request (names,
-  addresses, permissions, what may be created) act at once; capacities, periods, and all keys of the store and the listener
-  act at the next start. No request changes `brokerConfigPath`, `rocketmqHome`, `configBlackList`, the keys named in it, or
+  addresses, permissions, what may be created) act at once, and so do the store's limits of messages and answers, the
+  periods of its flushes and the rules of its retention. Capacities, sizes of files, and the keys of the listener act at the
+  next start. No request changes `brokerConfigPath`, `rocketmqHome`, `configBlackList`, the keys named in it, or
   a path: see DIFFERENCES.md.
 ";
 
@@ -226,7 +230,8 @@ mod tests {
             ("inSyncReplicas", "brokerRole=SYNC_MASTER\ninSyncReplicas=2"),
             ("listenPort", "listenPort=2"),
             ("namesrvAddr", "namesrvAddr=nonsense"),
-            ("storePathCommitLog", "storePathCommitLog=/a,/b"),
+            ("configManagerVersion", "configManagerVersion=v2"),
+            ("rocksdbCQDoubleWriteEnable", "rocksdbCQDoubleWriteEnable=true"),
             ("storeType", "storeType=defaultRocksDB"),
         ];
         for (key, text) in examples {
