@@ -1,6 +1,7 @@
 //! The JSON files under `config/`: written so that a crash leaves either the old or the new text, read as Java reads
 //! them (`ConfigManager`): a file that is missing, empty or unreadable falls back to its `.bak`.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -122,10 +123,57 @@ fn parse<T: DeserializeOwned>(files: &impl Files, path: &Path) -> Result<Option<
     let name = path.file_name().unwrap_or_default().display();
     match files.read(path) {
         Ok(bytes) if bytes.is_empty() => Ok(None),
-        Ok(bytes) => json::from_slice(&bytes).map(Some).map_err(|error| format!("{name}: {error}")),
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            json::from_str(&without_comments(&text)).map(Some).map_err(|error| format!("{name}: {error}"))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{name}: {error}")),
     }
+}
+
+/// The text without byte order mark and comments, which fastjson skips and editors leave.
+fn without_comments(text: &str) -> Cow<'_, str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if !text.contains("//") && !text.contains("/*") {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', '\'', '/']) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let len = match rest.as_bytes() {
+            [b'/', b'/', ..] => {
+                rest = rest.find('\n').map_or("", |end| &rest[end..]);
+                continue;
+            }
+            [b'/', b'*', ..] => {
+                rest = rest[2..].find("*/").map_or("", |end| &rest[2 + end + 2..]);
+                continue;
+            }
+            [b'/', ..] | [] => 1,
+            [quote, inside @ ..] => text_len(*quote, inside) + 1,
+        };
+        out.push_str(&rest[..len]);
+        rest = &rest[len..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// Bytes up to and with the quote that ends a text, or all of them.
+fn text_len(quote: u8, inside: &[u8]) -> usize {
+    let mut escaped = false;
+    for (at, byte) in inside.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            byte if *byte == quote => return at + 1,
+            _ => {}
+        }
+    }
+    inside.len()
 }
 
 /// Breaks Java's compact JSON into lines indented by tabs, as fastjson's pretty format does: one member or element a

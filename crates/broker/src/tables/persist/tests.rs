@@ -22,6 +22,25 @@ fn the_text_is_that_of_fastjsons_pretty_format() {
 }
 
 #[test]
+fn what_an_editor_leaves_in_a_table_is_skipped() {
+    for (text, plain) in [
+        ("\u{feff}{1:2}", "{1:2}"),
+        ("// a\n{1:/* b */2} // c", "\n{1:2} "),
+        (r#"{"a//b":"c\"/*d*/"}/*"#, r#"{"a//b":"c\"/*d*/"}"#),
+        (r"{'a\'//b':1}//", r"{'a\'//b':1}"),
+        ("/", "/"),
+        ("a/b//", "a/b"),
+        ("\"//", "\"//"),
+    ] {
+        assert_eq!(without_comments(text), plain, "{text}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("t.json");
+    fs::write(&path, "\u{feff}// by hand\n{1:/*one*/10}").unwrap();
+    assert_eq!(load::<Table>(&path).unwrap(), Some(Table::from([(1, 10)])));
+}
+
+#[test]
 fn a_cut_file_falls_back_to_its_backup_and_two_cut_files_refuse() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config").join("t.json");
