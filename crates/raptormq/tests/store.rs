@@ -331,6 +331,8 @@ fn what_is_no_store_or_is_in_rocksdb_is_refused() {
 #[test]
 fn queues_and_index_are_rebuilt_as_java_wrote_them() {
     for case in [
+        "java-5.5.0/lmq",
+        "java-5.5.0/cqext",
         "java-5.5.0/basic",
         "java-5.5.0/sched",
         "java-4.9.7/basic",
@@ -339,7 +341,8 @@ fn queues_and_index_are_rebuilt_as_java_wrote_them() {
     ] {
         let copy = copy(case);
         let queues = |root: &Path| -> Vec<_> {
-            let files = fingerprint(&root.join("consumequeue")).into_iter();
+            let dirs = ["consumequeue", "batchconsumequeue"].map(|dir| fingerprint(&root.join(dir)));
+            let files = dirs.into_iter().flatten();
             files
                 .map(|(path, len, bytes)| (path.strip_prefix(root).unwrap().to_owned(), len, bytes))
                 .collect()
@@ -351,7 +354,9 @@ fn queues_and_index_are_rebuilt_as_java_wrote_them() {
         assert!(out.contains("nothing was done yet: add --yes"), "{out}");
         assert_eq!(queues(&copy.root), before, "asking changes nothing");
         // Damage that only a rebuild repairs.
-        if let Some((path, ..)) = before.iter().find(|(_, len, _)| *len > 0) {
+        if let Some((path, ..)) =
+            before.iter().find(|(path, len, _)| *len > 0 && !path.to_string_lossy().contains("%LMQ%"))
+        {
             let file = File::options().write(true).open(copy.root.join(path)).unwrap();
             file.write_all_at(&[7; 30], 0).unwrap();
         }
@@ -363,6 +368,9 @@ fn queues_and_index_are_rebuilt_as_java_wrote_them() {
         let after = queues(&copy.root);
         if case.contains("no-cq") {
             assert!(out.contains("queues: 4, 506 units"), "{out}");
+        } else if case.contains("cqext") {
+            // Extensions are shorter without bit maps, so that their addresses are others.
+            assert!(out.contains("queues: 2, 24 units, 24 extensions"), "{out}");
         } else {
             assert_eq!(after, before, "{case}: byte for byte what Java wrote");
         }
@@ -399,11 +407,6 @@ fn a_rebuild_loses_neither_records_nor_positions_silently() {
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("stays as it is: queue Expired 3"), "{out}");
     assert!(on(&expired, "inspect", &[]).1.contains("Expired 3: 7 to 7, 7 units"));
-    // Batch queues cannot be made.
-    let batches = copy("java-5.5.0/lmq");
-    let (code, _, err) = on(&batches, "rebuild", &["--yes"]);
-    assert!(code == 2 && err.contains("batch queues cannot be rebuilt"), "{err}");
-    assert_eq!(on(&batches, "verify", &[]).0, 0);
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl Directory {
                 topic: queue.topic.clone(),
                 queue_id: queue.queue_id,
                 batch: queue.batch,
-                ext: queue.has_ext(),
+                ext: queue.ext_file_len().is_some(),
                 min,
                 max,
                 units: queue.end - queue.first,

@@ -6,36 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::files::{Series, list};
 use super::{OfflineError, Problem};
+use crate::queue::batch::{BATCH_UNIT, BatchUnit};
+use crate::queue::ext::{EXT_MIN, is_address};
 use crate::queue::unit::{PRE_BLANK, UNIT, Unit};
-
-/// Bytes of a batch unit (`BatchConsumeQueue.CQ_STORE_UNIT_SIZE`).
-pub(crate) const BATCH_UNIT: u64 = 46;
-/// Bytes of an extension without its bit map (`CqExtUnit.MIN_EXT_UNIT_SIZE`).
-const EXT_MIN: usize = 20;
-
-/// `commitLogOffset 8 | size 4 | tagsCode 8 | storeTime 8 | msgBaseOffset 8 | batchSize 2 | compactedOffset 4 | 0 4`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BatchUnit {
-    pub(crate) unit: Unit,
-    pub(crate) store_timestamp: i64,
-    pub(crate) base: i64,
-    pub(crate) count: i16,
-}
-
-impl BatchUnit {
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        Some(Self {
-            unit: Unit::decode(bytes)?,
-            store_timestamp: i64::from_be_bytes(bytes.get(20..28)?.try_into().ok()?),
-            base: i64::from_be_bytes(bytes.get(28..36)?.try_into().ok()?),
-            count: i16::from_be_bytes(bytes.get(36..38)?.try_into().ok()?),
-        })
-    }
-
-    fn is_valid(&self) -> bool {
-        self.unit.is_valid() && self.base >= 0 && self.count > 0
-    }
-}
 
 /// `size 2 | tagsCode 8 | msgStoreTime 8 | bitMapSize 2 | filterBitMap`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +94,8 @@ impl Queue {
     }
 
     pub(crate) fn batch_unit(&self, number: u64) -> Option<BatchUnit> {
-        BatchUnit::decode(self.series.at(number.checked_mul(BATCH_UNIT)?, BATCH_UNIT)?)
+        let bytes = self.series.at(number.checked_mul(BATCH_UNIT)?, BATCH_UNIT)?;
+        bytes.first_chunk().map(BatchUnit::decode)
     }
 
     /// Number of the batch unit that holds `queue_offset`, or would.
@@ -151,7 +125,7 @@ impl Queue {
             .checked_sub(1)
             .filter(|last| *last >= self.first)
             .and_then(|last| self.batch_unit(last))
-            .map_or(0, |unit| unit.base.saturating_add(i64::from(unit.count)));
+            .map_or(0, BatchUnit::next);
         (self.batch_unit(low).filter(|_| low < self.end).map_or(max, |unit| unit.base), max)
     }
 
@@ -170,8 +144,9 @@ impl Queue {
             .then(|| ExtUnit { tags_code: number(2), store_timestamp: number(10) })
     }
 
-    pub(crate) fn has_ext(&self) -> bool {
-        self.ext.is_some()
+    /// Length of the files of its extensions, if it has some.
+    pub(crate) fn ext_file_len(&self) -> Option<u64> {
+        self.ext.as_ref().map(|ext| ext.file_len)
     }
 
     /// A record's unit was found and is right.
@@ -210,13 +185,8 @@ impl Queue {
     }
 }
 
-/// Whether a tags code is the address of an extension (`ConsumeQueueExt.isExtAddr`).
-pub(crate) fn is_ext(tags_code: i64) -> bool {
-    tags_code < i64::from(i32::MIN)
-}
-
 fn ext_offset(address: i64) -> Option<u64> {
-    is_ext(address).then(|| address.wrapping_sub(i64::MIN) as u64)
+    is_address(address).then(|| address.wrapping_sub(i64::MIN) as u64)
 }
 
 /// All queues of a store.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use raptormq_base::clock::SystemClock;
+use raptormq_message::flags;
 
 use super::index::IndexView;
 use super::log::{Step, Walk};
@@ -19,6 +20,9 @@ use crate::config::StoreConfig;
 use crate::guard::Lock;
 use crate::types::{OpenError, StopError};
 
+/// How the names of light queues begin (`MixAll.LMQ_PREFIX`).
+const LIGHT: &str = "%LMQ%";
+
 /// What a rebuild is going to do.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -26,7 +30,7 @@ pub struct Plan {
     pub backup: PathBuf,
     /// What is moved, relative to the root.
     pub moved: Vec<PathBuf>,
-    /// Topics and queues that stay because no record of theirs is in the log, or because no log record is their own
+    /// Topics and queues that stay because no record of theirs is in the log, which is so for all light queues
     /// (`%LMQ%`).
     pub kept: Vec<(String, i32)>,
     /// Records of the log, which go into the queues.
@@ -52,12 +56,6 @@ pub enum RebuildError {
         path: PathBuf,
         /// Its length, bytes.
         len: u64,
-    },
-    /// Batch queues (`queue.type=BatchCQ`) are not made here, and their records would land in ordinary queues.
-    #[error("{}: batch queues cannot be rebuilt; nothing was changed", .path.display())]
-    BatchQueues {
-        /// The directory that shows them.
-        path: PathBuf,
     },
     /// The log is damaged and the records behind the damage are whole.
     #[error("{0}; nothing was changed")]
@@ -88,7 +86,7 @@ pub enum RebuildError {
 /// Looks at the log and says what [`rebuild()`] would do. Changes nothing.
 ///
 /// # Errors
-/// When the directory cannot be read, has batch queues, or the sizes of its index files are unknown.
+/// When the directory cannot be read, or the sizes of its index files are unknown.
 pub fn plan_rebuild(directory: &Directory) -> Result<Plan, RebuildError> {
     let root = &directory.root;
     let queues = QueueSet::open(root, directory.options.consume_queue_file_size)?;
@@ -101,23 +99,34 @@ pub fn plan_rebuild(directory: &Directory) -> Result<Plan, RebuildError> {
     } else if let Some((slots, items)) = directory.options.index {
         (config.index_slots, config.index_items) = (slots, items);
     }
-    let queue_len = directory.options.consume_queue_file_size.or_else(|| commonest_len(&queues));
+    let batches: Vec<_> = queues.all().into_iter().filter(|queue| queue.batch).collect();
+    config.batch_topics = batches.iter().map(|queue| queue.topic.clone()).collect();
+    if let Some(len) = commonest(batches.iter().map(|queue| queue.series.file_len)) {
+        config.batch_consume_queue_file_size = len;
+    }
+    if let Some(len) = commonest(queues.all().into_iter().filter_map(|queue| queue.ext_file_len())) {
+        config.enable_consume_queue_ext = true;
+        config.consume_queue_ext_file_size = len;
+    }
+    let queue_len = directory.options.consume_queue_file_size.or_else(|| {
+        commonest(queues.all().iter().filter(|queue| !queue.batch).map(|queue| queue.series.file_len))
+    });
     config.consume_queue_file_size = queue_len.unwrap_or(config.consume_queue_file_size);
 
     let found = read_log(directory)?;
-    if found.batch || queues.all().iter().any(|queue| queue.batch) {
-        return Err(RebuildError::BatchQueues { path: root.join("batchconsumequeue") });
-    }
+    config.batch_topics.extend(found.batches);
     let log_min = directory.log.files.first().map_or(0, |file| file.start);
     let (mut moved, mut kept) = (Vec::new(), Vec::new());
     for queue in queues.all() {
         let own = found.queues.contains(&(queue.topic.clone(), queue.queue_id));
         let (min, max) = queue.range(log_min);
-        if !own && (min >= max || queue.topic.starts_with("%LMQ%")) {
+        if !own && (min >= max || queue.topic.starts_with(LIGHT)) {
             kept.push((queue.topic.clone(), queue.queue_id));
             continue;
         }
-        for name in ["consumequeue", "consumequeue_ext"] {
+        let names: &[&str] =
+            if queue.batch { &["batchconsumequeue"] } else { &["consumequeue", "consumequeue_ext"] };
+        for name in names {
             moved.push(Path::new(name).join(&queue.topic).join(queue.queue_id.to_string()));
         }
     }
@@ -147,10 +156,13 @@ pub fn rebuild(directory: Directory, plan: &Plan, accept_cut: bool) -> Result<()
     let root = directory.root.clone();
     // The shared lock gives way to the one that brokers take.
     drop(directory);
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |error| RebuildError::Move { path, error }
-    };
+    // Recovery must not measure these queues by records of their own, which they do not have.
+    let light: Vec<PathBuf> = plan
+        .kept
+        .iter()
+        .filter(|(topic, _)| topic.starts_with(LIGHT))
+        .map(|(topic, id)| Path::new("consumequeue").join(topic).join(id.to_string()))
+        .collect();
     {
         let lock =
             Lock::take(&root).map_err(|error| RebuildError::Open { error, backup: plan.backup.clone() })?;
@@ -160,11 +172,8 @@ pub fn rebuild(directory: Directory, plan: &Plan, accept_cut: bool) -> Result<()
             std::fs::write(&abort, std::process::id().to_string()).map_err(failed(&abort))?;
         }
         sync_dir(&root).map_err(failed(&root))?;
-        for path in &plan.moved {
-            let to = plan.backup.join(path);
-            let parent = to.parent().unwrap_or(&plan.backup);
-            std::fs::create_dir_all(parent).map_err(failed(parent))?;
-            std::fs::rename(root.join(path), &to).map_err(failed(&root.join(path)))?;
+        for path in plan.moved.iter().chain(&light) {
+            carry(&root.join(path), &plan.backup.join(path))?;
         }
         sync_dir(&root).map_err(failed(&root))?;
         drop(lock);
@@ -172,7 +181,23 @@ pub fn rebuild(directory: Directory, plan: &Plan, accept_cut: bool) -> Result<()
     let store = Store::open(plan.config.clone(), Arc::new(SystemClock::new()), |_| {})
         .map_err(|error| RebuildError::Open { error, backup: plan.backup.clone() })?;
     store.stop()?;
-    Ok(())
+    drop(store);
+    for path in &light {
+        carry(&plan.backup.join(path), &root.join(path))?;
+    }
+    sync_dir(&root).map_err(failed(&root))
+}
+
+/// Renames a file or directory; makes the directories above its new place.
+fn carry(from: &Path, to: &Path) -> Result<(), RebuildError> {
+    let parent = to.parent().unwrap_or(to);
+    std::fs::create_dir_all(parent).map_err(failed(parent))?;
+    std::fs::rename(from, to).map_err(failed(from))
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> RebuildError {
+    let path = path.to_owned();
+    move |error| RebuildError::Move { path, error }
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {
@@ -197,19 +222,19 @@ fn quiet(root: &Path, directory: &Directory) -> StoreConfig {
     config
 }
 
-/// The file length that most queues have.
-fn commonest_len(queues: &QueueSet) -> Option<u64> {
-    let mut lengths: Vec<u64> = queues.all().iter().map(|queue| queue.series.file_len).collect();
+/// The length that most files have.
+fn commonest(lengths: impl Iterator<Item = u64>) -> Option<u64> {
+    let mut lengths: Vec<u64> = lengths.filter(|len| *len > 0).collect();
     lengths.sort_unstable();
-    let longest_run = lengths.chunk_by(|a, b| a == b).max_by_key(|run| run.len())?;
-    longest_run.first().copied().filter(|len| *len > 0)
+    lengths.chunk_by(|a, b| a == b).max_by_key(|run| run.len())?.first().copied()
 }
 
 #[derive(Default)]
 struct Found {
     records: u64,
     delayed: bool,
-    batch: bool,
+    /// Topics with inner batches.
+    batches: BTreeSet<String>,
     queues: BTreeSet<(String, i32)>,
     cut: Option<Problem>,
 }
@@ -233,7 +258,9 @@ fn read_log(directory: &Directory) -> Result<Found, RebuildError> {
                         ));
                     }
                     found.records += 1;
-                    found.batch |= record.sys_flag & raptormq_message::flags::INNER_BATCH != 0;
+                    if record.sys_flag & flags::INNER_BATCH != 0 && !found.batches.contains(&*record.topic) {
+                        found.batches.insert(record.topic.to_string());
+                    }
                     found.delayed |= record.topic == "SCHEDULE_TOPIC_XXXX";
                     let key = (record.topic.into_owned(), record.queue_id);
                     if !found.queues.contains(&key) {

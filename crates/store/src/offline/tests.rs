@@ -6,11 +6,13 @@ use raptormq_message::{NewMessage, Positions, Prepared, blank};
 use super::files::{Mapped, Series};
 use super::index::{IndexView, file_len};
 use super::log::{Step, Walk};
-use super::queue::{BatchUnit, QueueSet, is_ext};
+use super::queue::QueueSet;
 use super::{Directory, Options, Verification};
 use crate::checkpoint::{Checkpoint, Fields};
 use crate::fs::Fs;
 use crate::index::{IndexFile, Range};
+use crate::queue::batch::{BATCH_UNIT, BatchUnit};
+use crate::queue::ext::is_address;
 use crate::queue::unit::{UNIT, Unit};
 
 fn record(log_offset: u64, queue_offset: i64, body: usize) -> Vec<u8> {
@@ -167,13 +169,22 @@ proptest! {
         let unit = Unit { log_offset, size, tags_code };
         prop_assert_eq!(Unit::decode(&unit.encode()), Some(unit));
         prop_assert_eq!(unit.is_valid(), log_offset >= 0 && size > 0);
+        prop_assert!(!is_address(i64::from(size)), "no tag's hash is an address");
         let _ = unit.log_end();
+    }
+
+    #[test]
+    fn batch_units_come_back(log_offset: i64, size: i32, tags_code: i64, store_time: i64, base: i64, count: i16) {
+        let unit = BatchUnit { log_offset, size, tags_code, store_time, base, count };
+        let bytes = unit.encode();
+        prop_assert_eq!(bytes.len() as u64, BATCH_UNIT);
+        prop_assert_eq!(BatchUnit::decode(&bytes), unit);
+        prop_assert!(!unit.is_valid() || unit.next() > base || base == i64::MAX);
     }
 
     #[test]
     fn units_of_any_bytes_end_with_them(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         prop_assert_eq!(Unit::decode(&bytes).is_some(), bytes.len() >= UNIT as usize);
-        prop_assert_eq!(BatchUnit::decode(&bytes).is_some(), bytes.len() >= 38);
         if let Some(unit) = Unit::decode(&bytes) {
             prop_assert_eq!(&unit.encode()[..], &bytes[..UNIT as usize]);
         }
@@ -274,12 +285,6 @@ proptest! {
             let (min, max) = queue.range(0);
             prop_assert!(min <= max && queue.first <= queue.end);
         }
-    }
-
-    #[test]
-    fn extension_addresses_are_below_every_tag_hash(tag: i32, offset in 0u64..1 << 40) {
-        prop_assert!(!is_ext(i64::from(tag)));
-        prop_assert!(is_ext(i64::MIN.wrapping_add(offset as i64)));
     }
 }
 

@@ -11,9 +11,11 @@ use super::files::Mapped;
 use super::index::IndexView;
 use super::log::{Step, Walk};
 use super::older::Unreadable;
-use super::queue::{Queue, QueueSet, is_ext};
+use super::queue::{Queue, QueueSet};
 use super::{Directory, OfflineError};
 use crate::index::{key_hash, topic_hash};
+use crate::queue::batch::BatchUnit;
+use crate::queue::ext::is_address;
 use crate::queue::unit::{PRE_BLANK, Unit};
 
 /// Lines told for one file or queue; what is beyond is counted.
@@ -405,7 +407,7 @@ impl Context<'_> {
             return Err(other(format!("says {} bytes, the record has {}", unit.size, wanted.size)));
         }
         let mut tags_code = unit.tags_code;
-        if is_ext(tags_code) {
+        if is_address(tags_code) {
             let ext = queue.ext(tags_code).ok_or_else(|| other("its extension is not there".to_owned()))?;
             *extensions += 1;
             if ext.store_timestamp != record.store_timestamp {
@@ -450,11 +452,14 @@ impl Context<'_> {
         let (base, count) = inner.unwrap_or((record.queue_offset, 1));
         let at = queue.batch_number(base).ok_or(Differs::Missing)?;
         let unit = queue.batch_unit(at).ok_or(Differs::Missing)?;
-        if unit.base != base && unit.unit.log_offset != wanted.log_offset {
+        if unit.base != base && unit.log_offset != wanted.log_offset {
             return Err(Differs::Missing);
         }
-        let found = (unit.unit, unit.base, i64::from(unit.count), unit.store_timestamp);
-        if found != (wanted, base, count, record.store_timestamp) {
+        let fits = i16::try_from(count).is_ok_and(|count| {
+            let Unit { log_offset, size, tags_code } = wanted;
+            unit == BatchUnit { log_offset, size, tags_code, store_time: record.store_timestamp, base, count }
+        });
+        if !fits {
             queue.set_reported(at);
             let (path, offset) = queue.place(at);
             let text = format!(
