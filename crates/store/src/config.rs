@@ -69,6 +69,13 @@ pub struct StoreConfig {
     pub max_message_size: usize,
     /// Delay of each level, ms; index 0 is level 1 (`messageDelayLevel`).
     pub delay_levels: Vec<i64>,
+    /// Whether `%LMQ%…` queues that a message names get a position when it is appended (`enableLmq`).
+    pub enable_lmq: bool,
+    /// Whether messages are put into the other queues that they name, too (`enableMultiDispatch`).
+    pub enable_multi_dispatch: bool,
+    /// Whether intact records behind a damaged one are moved to `<root>/cutoff/`; the store is not opened otherwise
+    /// (`moveRecordsBehindDamage`, a key that Java does not have).
+    pub move_records_behind_damage: bool,
     /// Whether recovery verifies bodies (`checkCRCOnRecover`).
     pub check_crc_on_recover: bool,
     /// Whether records end with a checksum property (`enabledAppendPropCRC`).
@@ -143,6 +150,9 @@ impl StoreConfig {
             consume_queue_flush_thorough_interval_ms: 60_000,
             max_message_size: 4 << 20,
             delay_levels: DELAY_LEVELS.to_vec(),
+            enable_lmq: false,
+            enable_multi_dispatch: false,
+            move_records_behind_damage: true,
             check_crc_on_recover: true,
             append_prop_crc: false,
             force_verify_prop_crc: false,

@@ -32,6 +32,8 @@ pub(crate) struct Sinks {
     pub(crate) clock: Arc<dyn Clock>,
     delay_levels: Vec<i64>,
     announce: Box<Announce>,
+    multi_dispatch: bool,
+    light_queues: bool,
     /// Queues with units that only memory holds.
     dirty: Mutex<Vec<Arc<ConsumeQueue>>>,
     /// Bytes of units added since the last [`Sinks::take_dirty`].
@@ -48,7 +50,18 @@ impl Sinks {
         announce: Box<Announce>,
     ) -> Self {
         let (dirty, pending) = (Mutex::default(), AtomicU64::new(0));
-        Self { queues, index, checkpoint, clock, delay_levels, announce, dirty, pending }
+        Self {
+            queues,
+            index,
+            checkpoint,
+            clock,
+            delay_levels,
+            announce,
+            multi_dispatch: false,
+            light_queues: false,
+            dirty,
+            pending,
+        }
     }
 
     /// The queues that have something to write, each once.
@@ -73,6 +86,49 @@ impl Sinks {
         self.pending.load(Ordering::Relaxed)
     }
 
+    /// With light queues: records that name more queues are dispatched to those, too (`enableMultiDispatch`).
+    pub(crate) fn with_multi_dispatch(mut self, multi_dispatch: bool, light_queues: bool) -> Self {
+        (self.multi_dispatch, self.light_queues) = (multi_dispatch, light_queues);
+        self
+    }
+
+    /// The places of a record: in the queue of its topic, and in those that it names (`multiDispatchLmqQueue`).
+    pub(crate) fn targets<'a>(&self, record: &'a Record<'_>) -> impl Iterator<Item = Target<'a>> {
+        let dispatched = flags::is_dispatched(record.sys_flag);
+        let own =
+            Target { topic: &record.topic, queue_id: record.queue_id, queue_offset: record.queue_offset };
+        let own = Some(own).filter(|own| dispatched && is_dir_name(own.topic));
+        let more = if dispatched && self.multi_dispatch { self.more_targets(record) } else { Vec::new() };
+        own.into_iter().chain(more)
+    }
+
+    fn more_targets<'a>(&self, record: &'a Record<'_>) -> Vec<Target<'a>> {
+        let property =
+            |key| props::get(&record.properties, key).map(|value| value.split(',').collect::<Vec<_>>());
+        let (Some(names), Some(offsets), true) = (
+            property(keys::INNER_MULTI_DISPATCH),
+            property(keys::INNER_MULTI_QUEUE_OFFSET),
+            allows_light_queues(&record.topic),
+        ) else {
+            return Vec::new();
+        };
+        if names.len() != offsets.len() {
+            tracing::error!(
+                topic = &*record.topic,
+                "a record names {} queues and {} positions",
+                names.len(),
+                offsets.len()
+            );
+            return Vec::new();
+        }
+        let targets = names.into_iter().zip(offsets).filter_map(|(topic, offset)| {
+            let queue_id = if self.light_queues && is_light(topic) { 0 } else { record.queue_id };
+            let queue_offset = offset.parse().ok()?;
+            is_dir_name(topic).then_some(Target { topic, queue_id, queue_offset })
+        });
+        targets.collect()
+    }
+
     /// What a unit carries for filters: the tag's hash, or the time of delivery (`computeDeliverTimestamp`).
     fn tags_code(&self, record: &Record<'_>, tags: Option<&str>, delay: Option<&str>) -> i64 {
         if record.topic == SCHEDULE_TOPIC
@@ -86,6 +142,24 @@ impl Sinks {
         }
         tags_code(tags)
     }
+}
+
+/// A place in a queue that a record has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Target<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) queue_id: i32,
+    pub(crate) queue_offset: i64,
+}
+
+/// Whether records of a topic may be in light queues as well (`MixAll.topicAllowsLMQ`).
+pub(crate) fn allows_light_queues(topic: &str) -> bool {
+    !topic.starts_with("%RETRY%") && !topic.starts_with("rmq_sys_") && topic != SCHEDULE_TOPIC
+}
+
+/// Whether `name` is a light queue's (`MixAll.isLmq`).
+pub(crate) fn is_light(name: &str) -> bool {
+    name.starts_with("%LMQ%")
 }
 
 /// The last record that went through.
@@ -163,6 +237,9 @@ impl Dispatcher {
             if is_dir_name(&record.topic) {
                 let tags_code = sinks.tags_code(record, properties.tags, properties.delay);
                 self.put_queue(sinks, record, at, tags_code, announce)?;
+                if sinks.multi_dispatch {
+                    put_more(sinks, record, at, tags_code, announce)?;
+                }
             } else {
                 tracing::error!(topic = ?record.topic, at, "record's topic cannot be a queue, it is in no queue");
             }
@@ -260,6 +337,30 @@ impl Dispatcher {
         }
         Ok(())
     }
+}
+
+/// Puts a record into the other queues that it names.
+fn put_more(sinks: &Sinks, record: &Record<'_>, at: u64, tags_code: i64, announce: bool) -> io::Result<()> {
+    for target in sinks.more_targets(record) {
+        let queue = sinks.queues.get_or_create(target.topic, target.queue_id);
+        let unit = Unit { log_offset: at as i64, size: record.len as i32, tags_code };
+        if queue.push(unit, target.queue_offset)? {
+            sinks.pending.fetch_add(UNIT, Ordering::Relaxed);
+            sinks.mark_dirty(&queue);
+            if announce {
+                (sinks.announce)(&Arrival {
+                    topic: target.topic,
+                    queue_id: target.queue_id,
+                    queue_offset: target.queue_offset,
+                    tags_code,
+                    store_timestamp: record.store_timestamp,
+                    properties: &record.properties,
+                    log_offset: at,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Puts a record of a topic with batch queues into its queue. How many messages it holds and the position of the first

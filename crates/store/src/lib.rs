@@ -35,7 +35,7 @@ use parking_lot::{Mutex, RwLock};
 use raptormq_base::clock::Clock;
 use raptormq_base::poison::Poison;
 use raptormq_base::watermark::Watermark;
-use raptormq_message::props::{Properties, keys};
+use raptormq_message::props::{self, Properties, keys};
 use raptormq_message::{NewMessage, Prepared, flags};
 
 pub use self::config::{FlushMode, StoreConfig};
@@ -52,7 +52,7 @@ use self::index::Index;
 use self::log::appender::Appender;
 use self::queue::batch::BATCH_UNIT;
 use self::queue::ext::{END_BLANK, EXT_MIN};
-use self::queue::flush::QueueFlusher;
+use self::queue::one::ConsumeQueue;
 use self::queue::one::Wait;
 use self::queue::table::{Queue, Queues, is_dir_name};
 use self::queue::unit::UNIT;
@@ -142,7 +142,8 @@ impl Store {
         } else {
             None
         };
-        let sinks = Sinks::new(queues, index, checkpoint, clock, config.delay_levels.clone(), arrivals);
+        let sinks = Sinks::new(queues, index, checkpoint, clock, config.delay_levels.clone(), arrivals)
+            .with_multi_dispatch(config.enable_multi_dispatch, config.enable_lmq);
         let mut dispatcher = Dispatcher::new(0);
         let recovered = recover::recover(&config, &fs, &sinks, &mut dispatcher, last_exit_ok)?;
         let dirs = LogDirs::new(fs.clone(), config.writable_log_dirs());
@@ -159,7 +160,7 @@ impl Store {
             appender: Mutex::new(appender),
             sinks,
             dispatcher: Mutex::new(dispatcher),
-            queue_flusher: Mutex::new(QueueFlusher::default()),
+            queue_flusher: Mutex::new(recovered.flusher),
             appended: AtomicU64::new(end),
             appended_timestamp: AtomicI64::new(recovered.timestamp),
             dispatched: AtomicU64::new(end),
@@ -465,6 +466,9 @@ impl Store {
     }
 }
 
+/// Messages as they are stored, and the light queues that they are in with their next positions.
+type InLightQueues = (Vec<NewMessage>, Vec<Prepared>, Vec<(Arc<ConsumeQueue>, i64)>);
+
 impl Shared {
     fn prepare(&self, message: &NewMessage) -> Result<Prepared, AppendError> {
         let max = self.live().max_message_size;
@@ -514,6 +518,11 @@ impl Shared {
             }
             None => (messages, prepared, 1),
         };
+        let light = self.in_light_queues(messages, prepared)?;
+        let (messages, prepared) = match &light {
+            Some((messages, prepared, _)) => (&messages[..], &prepared[..]),
+            None => (messages, prepared),
+        };
         appender.reserve(prepared.iter().map(Prepared::len).sum(), &self.segments, &self.allocator)?;
         let store_timestamp = self.sinks.clock.wall_ms();
         let mut last = None;
@@ -527,12 +536,63 @@ impl Shared {
         if in_queue {
             queue.next_offset().store(queue_offset, Ordering::SeqCst);
         }
+        for (queue, next) in light.into_iter().flat_map(|(_, _, queues)| queues) {
+            queue.next_offset.store(next, Ordering::SeqCst);
+        }
         let position = appender.position();
         self.appended.store(position, Ordering::SeqCst);
         self.appended_timestamp.store(store_timestamp, Ordering::SeqCst);
         drop(appender);
         self.allocator.advanced(position);
         last.ok_or(AppendError::IllegalBatch("it has no message"))
+    }
+
+    /// Messages that name light queues say their positions there, which only the append knows
+    /// (`LmqDispatch.wrapLmqDispatch`): the messages with that property, and the queues with their next positions.
+    #[inline]
+    fn in_light_queues(
+        &self,
+        messages: &[NewMessage],
+        prepared: &[Prepared],
+    ) -> Result<Option<InLightQueues>, AppendError> {
+        let names = |message: &NewMessage| {
+            let text = str::from_utf8(&message.properties).ok()?;
+            props::get(text, keys::INNER_MULTI_DISPATCH).map(|names| names.contains("%LMQ%"))
+        };
+        if !self.config.enable_lmq || !messages.iter().any(|it| names(it) == Some(true)) {
+            return Ok(None);
+        }
+        let mut next: Vec<(Arc<ConsumeQueue>, i64)> = Vec::new();
+        let mut changed = (Vec::new(), Vec::new());
+        for (message, prepared) in messages.iter().zip(prepared) {
+            let mut properties = Properties::parse(str::from_utf8(&message.properties).unwrap_or_default());
+            let names = properties.get(keys::INNER_MULTI_DISPATCH).unwrap_or_default().to_owned();
+            if names.trim().is_empty() || !dispatch::allows_light_queues(&message.topic) {
+                changed.0.push(message.clone());
+                changed.1.push(prepared.with_properties_of(message)?);
+                continue;
+            }
+            let positions = names.split(',').map(|name| {
+                // Java writes nothing for other queues, and then cannot dispatch to any.
+                if !dispatch::is_light(name) || !is_dir_name(name) {
+                    return String::new();
+                }
+                let queue = self.sinks.queues.get_or_create(name, 0);
+                let place = next.iter().position(|(it, _)| Arc::ptr_eq(it, &queue)).unwrap_or_else(|| {
+                    let begin = queue.next_offset.load(Ordering::Relaxed);
+                    next.push((queue, begin));
+                    next.len() - 1
+                });
+                next[place].1 += 1;
+                (next[place].1 - 1).to_string()
+            });
+            let positions = positions.collect::<Vec<_>>().join(",");
+            properties.set(keys::INNER_MULTI_QUEUE_OFFSET, positions);
+            let message = NewMessage { properties: properties.encode().into(), ..message.clone() };
+            changed.1.push(prepared.with_properties_of(&message)?);
+            changed.0.push(message);
+        }
+        Ok(Some((changed.0, changed.1, next)))
     }
 
     /// A record with a batch of messages says the position of the first one, which only the append knows

@@ -36,6 +36,26 @@ pub enum OpenError {
         /// What shows it.
         path: PathBuf,
     },
+    /// Intact records follow a damaged one, and `moveRecordsBehindDamage=false` says that they stay in place.
+    #[error(
+        "{}: no record at offset {offset} ({why}), but {count} intact ones follow, from {first} to {last}. They stay in \
+         place because of moveRecordsBehindDamage=false; the broker starts when that is true, and moves them to cutoff/",
+        .path.display()
+    )]
+    Damaged {
+        /// The file with the damage.
+        path: PathBuf,
+        /// Log offset where the damage begins.
+        offset: u64,
+        /// What is wrong there.
+        why: String,
+        /// How many records follow.
+        count: u64,
+        /// Log offset of the first of them.
+        first: u64,
+        /// Log offset of the last of them.
+        last: u64,
+    },
     /// A file whose name is not the offset of its first byte.
     #[error("{}: not a store file name", .path.display())]
     FileName {

@@ -81,6 +81,14 @@ impl Inner {
     }
 }
 
+/// What [`ConsumeQueue::rewind`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rewound {
+    Done,
+    /// Units before that position are missing.
+    Lacks,
+}
+
 /// What a read must not do when it may not wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WouldBlock;
@@ -345,18 +353,22 @@ impl ConsumeQueue {
     /// Puts the end to the message at `queue_offset`, whose record is at `log_offset`, so that it and everything after
     /// it is added anew. A queue that ends before that is left as it is, unless all that it has lies below the log's
     /// start: then nothing can fill the gap, and it begins at `queue_offset`.
-    pub(crate) fn rewind(&self, queue_offset: i64, log_offset: u64, log_min: u64) -> io::Result<()> {
+    pub(crate) fn rewind(&self, queue_offset: i64, log_offset: u64, log_min: u64) -> io::Result<Rewound> {
         let Some(to) = u64::try_from(queue_offset).ok().and_then(|at| at.checked_mul(UNIT)) else {
-            return Ok(());
+            return Ok(Rewound::Done);
         };
         // The run that crashed may have made files and directories that are not durable yet.
         self.new_entries.store(true, Ordering::Release);
         self.write()?;
         let mut inner = self.inner.write();
         let end = inner.end();
-        let begins_again = to == 0 || to > end && inner.max_log_end <= log_min as i64;
-        if to == end || end == 0 || !begins_again && !(inner.min..end).contains(&to) {
-            return Ok(());
+        if to > end && end > 0 && inner.max_log_end > log_min as i64 {
+            return Ok(Rewound::Lacks);
+        }
+        let begins_again = to == 0 || to > end;
+        // An empty queue begins wherever its first record says.
+        if to == end || end == 0 || !begins_again && to < inner.min {
+            return Ok(Rewound::Done);
         }
         inner.mem_start = end;
         inner.mem.clear();
@@ -370,7 +382,7 @@ impl ConsumeQueue {
             self.set_end(&mut inner, to)?;
         }
         inner.max_log_end = log_offset as i64;
-        Ok(())
+        Ok(Rewound::Done)
     }
 
     /// Drops units from the end until one is `sound`.

@@ -44,6 +44,12 @@ impl Map {
         Ok(Arc::new(Self { raw, published, has_writer: false.into(), writable: true }))
     }
 
+    /// Tells the system that the file is read from begin to end.
+    pub(crate) fn will_be_read_once(&self) {
+        // A hint only.
+        let _ = self.raw.advise(Advice::Sequential);
+    }
+
     /// How many bytes are readable.
     pub(crate) fn published(&self) -> usize {
         self.published.load(Ordering::Acquire)

@@ -31,6 +31,7 @@ fn config(root: &Path, sync: bool) -> StoreConfig {
     config.index_items = 30;
     config.delete_commit_log_files_interval_ms = 0;
     config.delete_when = "99".to_owned();
+    (config.enable_lmq, config.enable_multi_dispatch) = (true, true);
     if sync {
         config.flush = FlushMode::Sync { timeout_ms: 1_000 };
     }

@@ -9,20 +9,22 @@
 //! After a clean stop 5.5.0 looks at no more than ten files (`commitLogRecoverMaxNum`); we go on to the first one, as
 //! 4.9.7 and 5.3.3 do: lost queues are rebuilt in full.
 
-use std::path::Path;
+mod cut;
+mod walk;
+
 use std::sync::atomic::Ordering;
 
-use raptormq_message::layout::BLANK_LEN;
-use raptormq_message::{Checks, DecodeError, Decoded, Record, decode, flags};
+use raptormq_message::{Checks, Decoded, Record, decode};
 
+use self::cut::End;
+use self::walk::{Next, Outcome, Rule, walk};
 use crate::checkpoint::Fields;
 use crate::config::StoreConfig;
 use crate::dispatch::{Dispatcher, Last, Sinks};
 use crate::fs::{self, Fs, Named};
 use crate::log::unsynced;
 use crate::queue::flush::QueueFlusher;
-use crate::queue::one::ConsumeQueue;
-use crate::queue::table::is_dir_name;
+use crate::queue::one::{ConsumeQueue, Rewound};
 use crate::queue::unit::Unit;
 use crate::segment::map::Map;
 use crate::types::OpenError;
@@ -38,16 +40,8 @@ pub(crate) struct Recovered {
     pub(crate) end: u64,
     /// Store time of the last record walked.
     pub(crate) timestamp: i64,
-}
-
-/// Why the walk ended.
-enum Stop {
-    /// At something that is not a record.
-    NoRecord(DecodeError),
-    /// At a record of which a loss of power left only a part.
-    Torn,
-    /// At a blank record with no file after it.
-    Blank,
+    /// Knows which queues are written but not synced.
+    pub(crate) flusher: QueueFlusher,
 }
 
 /// Recovers the log below `config.commit_log_dir`. `last_exit_ok` says whether `abort` was absent. `dispatcher` is
@@ -64,7 +58,7 @@ pub(crate) fn recover(
     if files.is_empty() {
         tracing::warn!("there is no commit log: consume queues are deleted");
         sinks.queues.clear().map_err(fs::at(&config.consume_queue_dir()))?;
-        return Ok(Recovered { files, end: 0, timestamp: 0 });
+        return Ok(Recovered { files, end: 0, timestamp: 0, flusher: QueueFlusher::default() });
     }
     let checks = match (config.check_crc_on_recover, config.force_verify_prop_crc) {
         (false, _) => Checks::Sizes,
@@ -81,52 +75,60 @@ pub(crate) fn recover(
     while index > 0 && !vouched.covers(fs, &files[index], len, checks)? {
         index -= 1;
     }
+    let start = index;
     tracing::info!(last_exit_ok, file = %files[index].path.display(), "recovering the commit log from here");
 
-    let first = files[index].start;
-    if !last_exit_ok {
-        sinks.queues.truncate_batches(first)?;
-    }
     // After a clean stop only what no queue has yet; after a crash everything, queues and index know what they have.
     // Java skips the record that begins exactly where the queues end; it is the first one that they lack.
     let dispatch_from = if last_exit_ok { u64::try_from(vouched.queues_end).unwrap_or(0) } else { 0 };
+    let rule = Rule { len, checks, torn: !last_exit_ok };
+    let log_min = files[0].start;
     let mut last: Option<Last> = None;
     let mut flusher = QueueFlusher::default();
-    let (end, stop) = loop {
-        let file = &files[index];
-        let handle = fs.open(&file.path, false).map_err(fs::at(&file.path))?;
-        let map = Map::read_only(handle.raw(), len as usize).map_err(fs::at(&file.path))?;
-        let mut at = 0;
-        let stop = loop {
-            let record = match decode(&map.bytes()[at..], checks) {
-                Ok(Decoded::Record(record)) => record,
-                Ok(Decoded::Blank) => break Stop::Blank,
-                Err(error) => break Stop::NoRecord(error),
-            };
-            if !last_exit_ok && is_torn(&map.bytes()[..at + record.len], at, &record) {
-                break Stop::Torn;
-            }
-            let log_offset = file.start + at as u64;
+    let (index, end, stop) = loop {
+        if !last_exit_ok {
+            sinks.queues.truncate_batches(files[index].start)?;
+        }
+        let outcome = walk(fs, &files, index, rule, |record, log_offset| {
             if log_offset >= dispatch_from {
-                rewind(sinks, &record, log_offset, files[0].start, last_exit_ok)
-                    .map_err(fs::at(&config.root))?;
-                dispatcher.put(sinks, &record, log_offset, false).map_err(fs::at(&config.root))?;
+                let rewound = rewind(sinks, record, log_offset, log_min, last_exit_ok);
+                if rewound.map_err(fs::at(&config.root))? == Rewound::Lacks && index > 0 && !last_exit_ok {
+                    tracing::warn!(
+                        topic = &*record.topic,
+                        queue = record.queue_id,
+                        "queue lacks units: all are written anew"
+                    );
+                    return Ok(Next::StartOver);
+                }
+                dispatcher.put(sinks, record, log_offset, false).map_err(fs::at(&config.root))?;
             }
             last = Some(Last { log_offset, store_timestamp: record.store_timestamp });
-            at += record.len;
             if sinks.pending() > PENDING_MAX {
                 flusher.pass(sinks, false).map_err(fs::at(&config.consume_queue_dir()))?;
             }
-        };
-        let end = file.start + at as u64;
-        if !matches!(stop, Stop::Blank) || index + 1 == files.len() {
-            break (end, stop);
+            Ok(Next::Go)
+        })?;
+        match outcome {
+            Outcome::End { index, end, stop } => break (index, end, stop),
+            Outcome::StartOver => {
+                index = 0;
+                // A crash in what follows must lead here again.
+                let nothing = |fields: &mut Fields| {
+                    (fields.logics_physical_offset, fields.logics_msg_timestamp) = (0, 0);
+                };
+                sinks.checkpoint.update(nothing).map_err(fs::at(&config.root.join("checkpoint")))?;
+                sinks.queues.all().iter().for_each(|queue| queue.rewound.store(false, Ordering::Relaxed));
+            }
         }
-        index += 1;
     };
 
+    let first = files[index.min(start)].start;
     let later = files.split_off(index + 1);
-    cut(fs, &files[index], end, &stop, &later, len)?;
+    End { file: &files[index], end, stop: &stop, later: &later, len }.cut(
+        fs,
+        &config.root,
+        config.move_records_behind_damage,
+    )?;
     unsynced::write_again(fs, &config.root, &files, end)?;
     // What was walked may be in the page cache only; from here on it counts as flushed.
     for file in files.iter().filter(|file| file.start >= first) {
@@ -135,7 +137,7 @@ pub(crate) fn recover(
 
     for queue in sinks.queues.all() {
         if !last_exit_ok && !queue.rewound.load(Ordering::Relaxed) {
-            queue.drop_tail_unless(|at, unit| points_to(fs, &files, len, &queue, at, unit))?;
+            queue.drop_tail_unless(|at, unit| points_to(sinks, fs, &files, len, &queue, at, unit))?;
         }
         queue.truncate(end as i64)?;
         queue.correct_min(files[0].start as i64);
@@ -144,38 +146,16 @@ pub(crate) fn recover(
     }
     sinks.queues.truncate_batches(end)?;
     sinks.queues.settle_others(files[0].start);
-    // The second pass finds every queue at rest and lets go of its memory and files.
-    for _ in 0..2 {
-        flusher.pass(sinks, true).map_err(fs::at(&config.consume_queue_dir()))?;
-    }
+    // Written, but not synced: the checkpoint goes on to vouch for what it did before, until the first thorough pass.
+    flusher.pass(sinks, false).map_err(fs::at(&config.consume_queue_dir()))?;
     if let Some(index) = &sinks.index {
         index.settle(&sinks.checkpoint).map_err(fs::at(&config.index_dir()))?;
     }
-    settle_checkpoint(sinks, first, last, end, dispatcher.last)
-        .map_err(fs::at(&config.root.join("checkpoint")))?;
+    settle_checkpoint(sinks, first, last, end).map_err(fs::at(&config.root.join("checkpoint")))?;
     dispatcher.at = end;
     let timestamp = last.map_or(0, |last| last.store_timestamp);
     tracing::info!(end, min = files[0].start, "commit log recovered");
-    Ok(Recovered { files, end, timestamp })
-}
-
-/// What a disk writes at once or not at all, bytes.
-const SECTOR: usize = 512;
-
-/// Whether a sector behind the body of the last record of `bytes` reads as zeros: the body's checksum does not cover
-/// topic and properties, and a loss of power can leave the sectors around. Java serves such a record as it is.
-fn is_torn(bytes: &[u8], at: usize, record: &Record<'_>) -> bool {
-    let end = at + record.len;
-    let topic = end - 2 - record.properties.len() - record.topic.len();
-    let mut sector = topic.next_multiple_of(SECTOR);
-    while sector < end {
-        let next = end.min(sector + SECTOR);
-        if bytes[sector..next].iter().all(|byte| *byte == 0) {
-            return true;
-        }
-        sector = next;
-    }
-    false
+    Ok(Recovered { files, end, timestamp, flusher })
 }
 
 /// After a crash, the first record of a queue after the place where the walk began says where in the queue that place
@@ -190,18 +170,34 @@ fn rewind(
     log_offset: u64,
     log_min: u64,
     last_exit_ok: bool,
-) -> std::io::Result<()> {
-    if flags::is_dispatched(record.sys_flag) && is_dir_name(&record.topic) {
-        let queue = sinks.queues.get_or_create(&record.topic, record.queue_id);
-        if record.queue_offset == 0 || !last_exit_ok && !queue.rewound.swap(true, Ordering::Relaxed) {
-            queue.rewind(record.queue_offset, log_offset, log_min)?;
+) -> std::io::Result<Rewound> {
+    let mut outcome = Rewound::Done;
+    for target in sinks.targets(record) {
+        if sinks.queues.batches().is_batch(target.topic) {
+            continue;
+        }
+        let queue = sinks.queues.get_or_create(target.topic, target.queue_id);
+        if target.queue_offset == 0 || !last_exit_ok && !queue.rewound.swap(true, Ordering::Relaxed) {
+            let rewound = queue.rewind(target.queue_offset, log_offset, log_min)?;
+            // A queue that lacks units below the log's start begins where the log does.
+            if rewound == Rewound::Lacks {
+                outcome = rewound;
+            }
         }
     }
-    Ok(())
+    Ok(outcome)
 }
 
 /// Whether the log has the record that a unit of `queue` at `at` claims.
-fn points_to(fs: &Fs, files: &[Named], len: u64, queue: &ConsumeQueue, at: i64, unit: Unit) -> bool {
+fn points_to(
+    sinks: &Sinks,
+    fs: &Fs,
+    files: &[Named],
+    len: u64,
+    queue: &ConsumeQueue,
+    at: i64,
+    unit: Unit,
+) -> bool {
     let (Ok(log_offset), Ok(size)) = (u64::try_from(unit.log_offset), usize::try_from(unit.size)) else {
         return false;
     };
@@ -218,9 +214,11 @@ fn points_to(fs: &Fs, files: &[Named], len: u64, queue: &ConsumeQueue, at: i64, 
     match decode(&bytes, Checks::Sizes) {
         Ok(Decoded::Record(record)) => {
             read.is_ok()
-                && *record.topic == *queue.topic
-                && record.queue_id == queue.queue_id
-                && record.queue_offset == at
+                && sinks.targets(&record).any(|target| {
+                    *target.topic == *queue.topic
+                        && target.queue_id == queue.queue_id
+                        && target.queue_offset == at
+                })
         }
         _ => false,
     }
@@ -256,62 +254,12 @@ impl Vouched {
     }
 }
 
-/// Removes what follows the log's end: `file` holds it, `later` come after it.
-fn cut(fs: &Fs, file: &Named, end: u64, stop: &Stop, later: &[Named], len: u64) -> Result<(), OpenError> {
-    let mut lost = 0;
-    let handle = fs.open(&file.path, true).map_err(fs::at(&file.path))?;
-    let from = end - file.start;
-    if let Some(data) = handle.last_data(from, len).map_err(fs::at(&file.path))? {
-        if !(matches!(stop, Stop::Blank) && data <= from + BLANK_LEN as u64) {
-            lost += data - from;
-        }
-        handle.zero(from, len).map_err(fs::at(&file.path))?;
-        handle.sync_data().map_err(fs::at(&file.path))?;
-    }
-    // From the end, each durably: what a loss of power may bring back has no gap before it.
-    for file in later.iter().rev() {
-        let handle = fs.open(&file.path, false).map_err(fs::at(&file.path))?;
-        lost += handle.last_data(0, len).map_err(fs::at(&file.path))?.unwrap_or(0);
-        fs.remove_file(&file.path).map_err(fs::at(&file.path))?;
-        sync_parent(fs, &file.path)?;
-    }
-    if lost > 0 {
-        let why = match stop {
-            Stop::NoRecord(error) => error.to_string(),
-            Stop::Torn => "part of the record is missing".to_owned(),
-            Stop::Blank => "blank record in the last file".to_owned(),
-        };
-        tracing::error!(
-            offset = end,
-            bytes = lost,
-            files = later.len(),
-            why,
-            "cut what follows the commit log's end"
-        );
-    }
-    Ok(())
-}
-
-fn sync_parent(fs: &Fs, path: &Path) -> Result<(), OpenError> {
-    path.parent().map_or(Ok(()), |dir| fs.sync_dir(dir).map_err(fs::at(dir)))
-}
-
-/// Lowers what the checkpoint says to what is there, and lets it vouch for what was dispatched just now.
-fn settle_checkpoint(
-    sinks: &Sinks,
-    first: u64,
-    last: Option<Last>,
-    end: u64,
-    dispatched: Option<Last>,
-) -> std::io::Result<()> {
+/// Lowers what the checkpoint says to what is there.
+fn settle_checkpoint(sinks: &Sinks, first: u64, last: Option<Last>, end: u64) -> std::io::Result<()> {
     let before = sinks.checkpoint.get();
     let mut fields = before;
     fields.confirm_phy_offset = last.map_or(first, |last| last.log_offset) as i64;
-    if let Some(last) = dispatched {
-        fields.logics_msg_timestamp = last.store_timestamp;
-        fields.logics_physical_offset = last.log_offset as i64;
-        fields.physic_msg_timestamp = last.store_timestamp;
-    } else if fields.logics_physical_offset >= end as i64 {
+    if fields.logics_physical_offset >= end as i64 {
         fields.logics_physical_offset = last.map_or(0, |last| last.log_offset) as i64;
         fields.logics_msg_timestamp =
             fields.logics_msg_timestamp.min(last.map_or(0, |last| last.store_timestamp));
