@@ -20,6 +20,8 @@ use crate::types::{Boundary, OpenError};
 /// Bytes of a unit (`BatchConsumeQueue.CQ_STORE_UNIT_SIZE`).
 pub(crate) const BATCH_UNIT: u64 = 46;
 const LEN: usize = BATCH_UNIT as usize;
+/// Units read at once when the end is looked for.
+const CHUNK: usize = 1_000;
 /// What stands for the compaction's offset where there is none (`INVALID_POS`).
 const NOT_COMPACTED: i32 = -1;
 
@@ -126,8 +128,19 @@ impl BatchQueue {
         let (start, end) = self.units();
         let per_file = self.per_file();
         let mut at = start.max(end - 3 * per_file);
-        while at < end && self.unit(at).is_some_and(BatchUnit::is_valid) {
-            at += 1;
+        let mut chunk = vec![0; LEN * CHUNK];
+        'walk: while at < end {
+            let count = (CHUNK as i64).min(end - at).min(per_file - at % per_file) as usize;
+            let chunk = &mut chunk[..LEN * count];
+            if !matches!(self.stream.read(at as u64 * BATCH_UNIT, chunk, Wait::Yes), Ok(true)) {
+                break;
+            }
+            for bytes in chunk.as_chunks::<LEN>().0 {
+                if !BatchUnit::decode(bytes).is_valid() {
+                    break 'walk;
+                }
+                at += 1;
+            }
         }
         self.stream.set_end(at as u64 * BATCH_UNIT)?;
         self.settle();

@@ -118,9 +118,14 @@ impl Ext {
     }
 
     /// Opens the files and ends them after the extension at `last`, the highest address that the queue knows
-    /// (`truncateByMaxAddress`); without one, after the last thing that can be an extension (`recover`).
-    pub(crate) fn load(&self, last: Option<i64>) -> Result<(), OpenError> {
+    /// (`truncateByMaxAddress`); without one, after the last thing that can be an extension (`recover`). The queue is
+    /// asked only if there are files.
+    pub(crate) fn load(&self, last: impl FnOnce() -> Option<i64>) -> Result<(), OpenError> {
         self.stream.load()?;
+        if self.stream.last_file().is_none() {
+            return Ok(());
+        }
+        let last = last();
         let known = last.and_then(|address| {
             let unit = self.get(address, Wait::Yes).ok().flatten()?;
             Some(place_of(address)? + unit.size as u64)
@@ -184,9 +189,11 @@ impl Exts {
     pub(crate) fn load(&self, queue: &ConsumeQueue) -> Result<(), OpenError> {
         let (min, max) = queue.range();
         // Java looks at the last three files; without an address the place is found by a walk.
-        let last = (min.max(max - 100_000)..max)
-            .rev()
-            .find_map(|at| queue.unit(at).map(|unit| unit.tags_code).filter(|code| is_address(*code)));
+        let last = || {
+            (min.max(max - 100_000)..max)
+                .rev()
+                .find_map(|at| queue.unit(at).map(|unit| unit.tags_code).filter(|code| is_address(*code)))
+        };
         self.of(&queue.topic, queue.queue_id).load(last)
     }
 

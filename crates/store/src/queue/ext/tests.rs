@@ -6,7 +6,7 @@ const FILE: u64 = 64;
 
 fn ext(dir: &Path, last: Option<i64>) -> Ext {
     let ext = Ext::new(Fs::default(), dir.join("T/0"), FILE);
-    ext.load(last).unwrap();
+    ext.load(|| last).unwrap();
     ext
 }
 
