@@ -1,5 +1,6 @@
 //! Configuration as the Java servers hold it: named sections (`BrokerConfig`, `MessageStoreConfig`, …) of keys with a
-//! type and a default, taken from one table (`data/config_keys.json`, extracted from the 5.5.0 classes), filled from
+//! type and a default, taken from one table (`data/config_keys.json`, extracted from the 5.5.0 classes, and
+//! `moveRecordsBehindDamage`, which Java does not have and ignores), filled from
 //! properties by Java's rules, and read through typed snapshots made with [`settings!`](crate::settings).
 
 use std::collections::BTreeMap;

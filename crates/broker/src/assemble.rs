@@ -487,6 +487,9 @@ pub(crate) fn store_config(
         consume_queue_flush_thorough_interval_ms: positive(settings.flush_consume_queue_thorough_interval),
         max_message_size: size(settings.max_message_size),
         delay_levels,
+        enable_lmq: settings.enable_lmq,
+        enable_multi_dispatch: settings.enable_multi_dispatch,
+        move_records_behind_damage: settings.move_records_behind_damage,
         check_crc_on_recover: settings.check_crc_on_recover,
         append_prop_crc: settings.enabled_append_prop_crc,
         force_verify_prop_crc: settings.force_verify_prop_crc,
@@ -562,7 +565,8 @@ mod tests {
     fn every_value_of_the_store_can_be_configured() {
         let text = "storePathRootDir=/r\nstorePathCommitLog= /a,/b,\nreadOnlyCommitLogStorePaths=/old\n\
             mappedFileSizeCommitLog=4096\nmappedFileSizeConsumeQueue=4000\nmapperFileSizeBatchConsumeQueue=92\n\
-            enableConsumeQueueExt=true\nmappedFileSizeConsumeQueueExt=640\nmaxHashSlotNum=11\nmaxIndexNum=12\n\
+            enableConsumeQueueExt=true\nmappedFileSizeConsumeQueueExt=640\n\
+            enableLmq=true\nenableMultiDispatch=true\nmoveRecordsBehindDamage=false\nmaxHashSlotNum=11\nmaxIndexNum=12\n\
             messageIndexEnable=false\nmessageIndexSafe=true\nflushIntervalCommitLog=1\nflushCommitLogLeastPages=2\n\
             flushCommitLogThoroughInterval=3\nflushIntervalConsumeQueue=13\nflushConsumeQueueThoroughInterval=14\n\
             maxMessageSize=15\ncheckCRCOnRecover=false\nenabledAppendPropCRC=true\nforceVerifyPropCRC=true\n\

@@ -221,6 +221,11 @@ settings! {
         rocksdb_cq_double_write_enable: bool = "rocksdbCQDoubleWriteEnable",
         /// Whether topics and groups named `%LMQ%…` need not exist, and consumer offsets are in lmqConsumerOffset.json.
         enable_lmq: bool = "enableLmq",
+        /// Whether messages are also put into the queues that their property `INNER_MULTI_DISPATCH` names.
+        enable_multi_dispatch: bool = "enableMultiDispatch",
+        /// Whether intact records behind a damaged one are moved to `cutoff/` at the start, which is refused otherwise; not a
+        /// key of Java's.
+        move_records_behind_damage: bool = "moveRecordsBehindDamage",
     }
 }
 
