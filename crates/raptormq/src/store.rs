@@ -47,7 +47,7 @@ pub enum What {
         /// Do it; otherwise only tell what would be done.
         #[arg(long)]
         yes: bool,
-        /// Go on even though the log is damaged and the records behind the damage are cut off.
+        /// Go on even though the log is damaged and would end there; whole records behind the damage go to DIR/cutoff.
         #[arg(long)]
         accept_cut: bool,
     },
@@ -240,7 +240,9 @@ fn run_rebuild(place: &Place, yes: bool, accept_cut: bool) -> anyhow::Result<i32
     if let Some(cut) = &plan.cut {
         println!("{cut}");
         if !accept_cut {
-            println!("nothing is done: what follows would be cut off. With --accept-cut it is");
+            println!(
+                "nothing is done: the log would end there, and whole records behind it go to cutoff. With --accept-cut it is"
+            );
             return Ok(PROBLEMS);
         }
     }

@@ -14,14 +14,12 @@ use raptormq_message::flags;
 use super::index::IndexView;
 use super::log::{Step, Walk};
 use super::queue::QueueSet;
+use super::verify::dispatched_to;
 use super::{Directory, OfflineError, Problem};
 use crate::Store;
 use crate::config::StoreConfig;
 use crate::guard::Lock;
 use crate::types::{OpenError, StopError};
-
-/// How the names of light queues begin (`MixAll.LMQ_PREFIX`).
-const LIGHT: &str = "%LMQ%";
 
 /// What a rebuild is going to do.
 #[derive(Debug, Clone)]
@@ -30,8 +28,7 @@ pub struct Plan {
     pub backup: PathBuf,
     /// What is moved, relative to the root.
     pub moved: Vec<PathBuf>,
-    /// Topics and queues that stay because no record of theirs is in the log, which is so for all light queues
-    /// (`%LMQ%`).
+    /// Topics and queues that stay because no record of theirs is in the log.
     pub kept: Vec<(String, i32)>,
     /// Records of the log, which go into the queues.
     pub records: u64,
@@ -113,14 +110,17 @@ pub fn plan_rebuild(directory: &Directory) -> Result<Plan, RebuildError> {
     });
     config.consume_queue_file_size = queue_len.unwrap_or(config.consume_queue_file_size);
 
-    let found = read_log(directory)?;
+    let found = read_log(directory, &queues)?;
+    if found.dispatched {
+        (config.enable_lmq, config.enable_multi_dispatch) = (true, true);
+    }
     config.batch_topics.extend(found.batches);
     let log_min = directory.log.files.first().map_or(0, |file| file.start);
     let (mut moved, mut kept) = (Vec::new(), Vec::new());
     for queue in queues.all() {
         let own = found.queues.contains(&(queue.topic.clone(), queue.queue_id));
         let (min, max) = queue.range(log_min);
-        if !own && (min >= max || queue.topic.starts_with(LIGHT)) {
+        if !own && min >= max {
             kept.push((queue.topic.clone(), queue.queue_id));
             continue;
         }
@@ -156,13 +156,6 @@ pub fn rebuild(directory: Directory, plan: &Plan, accept_cut: bool) -> Result<()
     let root = directory.root.clone();
     // The shared lock gives way to the one that brokers take.
     drop(directory);
-    // Recovery must not measure these queues by records of their own, which they do not have.
-    let light: Vec<PathBuf> = plan
-        .kept
-        .iter()
-        .filter(|(topic, _)| topic.starts_with(LIGHT))
-        .map(|(topic, id)| Path::new("consumequeue").join(topic).join(id.to_string()))
-        .collect();
     {
         let lock =
             Lock::take(&root).map_err(|error| RebuildError::Open { error, backup: plan.backup.clone() })?;
@@ -172,7 +165,7 @@ pub fn rebuild(directory: Directory, plan: &Plan, accept_cut: bool) -> Result<()
             std::fs::write(&abort, std::process::id().to_string()).map_err(failed(&abort))?;
         }
         sync_dir(&root).map_err(failed(&root))?;
-        for path in plan.moved.iter().chain(&light) {
+        for path in &plan.moved {
             carry(&root.join(path), &plan.backup.join(path))?;
         }
         sync_dir(&root).map_err(failed(&root))?;
@@ -181,11 +174,7 @@ pub fn rebuild(directory: Directory, plan: &Plan, accept_cut: bool) -> Result<()
     let store = Store::open(plan.config.clone(), Arc::new(SystemClock::new()), |_| {})
         .map_err(|error| RebuildError::Open { error, backup: plan.backup.clone() })?;
     store.stop()?;
-    drop(store);
-    for path in &light {
-        carry(&plan.backup.join(path), &root.join(path))?;
-    }
-    sync_dir(&root).map_err(failed(&root))
+    Ok(())
 }
 
 /// Renames a file or directory; makes the directories above its new place.
@@ -233,6 +222,8 @@ fn commonest(lengths: impl Iterator<Item = u64>) -> Option<u64> {
 struct Found {
     records: u64,
     delayed: bool,
+    /// Whether records are in more queues than their own.
+    dispatched: bool,
     /// Topics with inner batches.
     batches: BTreeSet<String>,
     queues: BTreeSet<(String, i32)>,
@@ -240,7 +231,7 @@ struct Found {
 }
 
 /// Counts records and queues, and finds the first place behind which recovery loses whole records.
-fn read_log(directory: &Directory) -> Result<Found, RebuildError> {
+fn read_log(directory: &Directory, queues: &QueueSet) -> Result<Found, RebuildError> {
     let mut found = Found::default();
     let mut stop: Option<Problem> = None;
     for file in &directory.log.files {
@@ -262,6 +253,13 @@ fn read_log(directory: &Directory) -> Result<Found, RebuildError> {
                         found.batches.insert(record.topic.to_string());
                     }
                     found.delayed |= record.topic == "SCHEDULE_TOPIC_XXXX";
+                    for (queue, _) in dispatched_to(&record) {
+                        let id = if queue.starts_with("%LMQ%") { 0 } else { record.queue_id };
+                        if queues.get(queue, id).is_some() {
+                            found.dispatched = true;
+                            found.queues.insert((queue.to_owned(), id));
+                        }
+                    }
                     let key = (record.topic.into_owned(), record.queue_id);
                     if !found.queues.contains(&key) {
                         found.queues.insert(key);
