@@ -14,7 +14,7 @@ use crate::servers::{Cluster, Kind, Setup};
 
 /// The servers as an operator would run them on a small machine: 2 GiB of heap, the JVM's own choice of collector and
 /// compilers.
-const JVM: [&str; 2] = ["-Xms2g", "-Xmx2g"];
+pub const JVM: [&str; 2] = ["-Xms2g", "-Xmx2g"];
 /// Connections and requests in flight on each.
 const LOADS: [(u32, u32); 3] = [(1, 1), (1, 32), (8, 32)];
 
@@ -177,7 +177,7 @@ fn summary(rows: &[Value], servers: &[Kind]) {
     }
 }
 
-fn median(values: &[f64]) -> f64 {
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {

@@ -5,6 +5,7 @@
 //! this directory is needed but a JDK (17 or newer), Maven, and for our servers their release binaries.
 
 mod bench;
+mod benchstore;
 mod faults;
 mod handback;
 mod java;
@@ -79,6 +80,8 @@ enum Command {
     Faults(faults::Options),
     /// Read a store directory back through a server of ours and through Java's, and compare.
     VerifyStore(verify::Options),
+    /// Measure how long Java's broker and ours take to open the same large store, after a stop and after a kill.
+    BenchStore(benchstore::Options),
     /// Measure Java's servers and ours in turn: start, memory at rest, throughput, latency, CPU time per message.
     Bench(bench::Options),
 }
@@ -106,6 +109,7 @@ fn run(cli: Cli) -> Result<bool> {
         Command::HandBack(options) => handback::run(&places, &options),
         Command::Faults(options) => faults::run(&places, &options),
         Command::VerifyStore(options) => verify::run(&places, &options),
+        Command::BenchStore(options) => benchstore::run(&places, &options),
         Command::Bench(options) => bench::run(&places, &options),
     }
 }

@@ -3,11 +3,12 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use raptormq_message::{Checks, Decoded, decode};
 use raptormq_store::{OpenError, Store};
 use serde_json::Value;
 
 use crate::load::files;
-use crate::{Golden, check, golden, number, open, try_open};
+use crate::{Golden, check, golden, number, open, sha256, try_open};
 
 /// Opens, stops, opens again and crashes, and compares with the manifest each time.
 fn check_case(case: &str) {
@@ -214,4 +215,57 @@ fn rebuilt_queue_files_equal_those_of_java() {
         }
         assert_eq!(files(&queues), all, "{case}");
     }
+}
+
+/// Java drops all records behind a damaged one; ours are as gone for consumers, but kept, byte for byte.
+#[test]
+fn intact_records_behind_a_flipped_byte_are_kept() {
+    for (version, intact) in [("java-5.5.0", 45), ("java-4.9.7", 9)] {
+        let damaged = golden(&format!("{version}/crash-flip-last-file"));
+        let whole = golden(&format!("{version}/crash-kill9")).manifest;
+        let end = number(&damaged.manifest["runtime"]["commitLogMaxOffset"]);
+        let mut lost: Vec<(i64, &str)> = whole["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|message| (number(&message["commitLogOffset"]), message["recordSha256"].as_str().unwrap()))
+            .filter(|(offset, _)| *offset > end)
+            .collect();
+        lost.sort_unstable();
+        assert_eq!(lost.len(), intact, "{version}");
+
+        open(&damaged).stop().unwrap();
+        let kept = files(&damaged.root.join("cutoff"));
+        assert_eq!(kept, [PathBuf::from(format!("{end:020}"))], "{version}");
+        let bytes = std::fs::read(damaged.root.join("cutoff").join(&kept[0])).unwrap();
+        let mut found = Vec::new();
+        let mut at = 0;
+        while at < bytes.len() {
+            let Ok(Decoded::Record(record)) = decode(&bytes[at..], Checks::BodyCrc) else { panic!("{at}") };
+            found.push((record.log_offset, sha256(&bytes[at..at + record.len])));
+            at += record.len;
+        }
+        let found: Vec<(i64, &str)> = found.iter().map(|(offset, sum)| (*offset, sum.as_str())).collect();
+        assert_eq!(found, lost, "{version}");
+        // A second start has nothing to move.
+        open(&damaged).stop().unwrap();
+        assert_eq!(files(&damaged.root.join("cutoff")), kept);
+    }
+}
+
+#[test]
+fn intact_records_stay_in_place_where_they_must() {
+    let mut golden = golden("java-5.5.0/crash-flip-last-file");
+    golden.config.move_records_behind_damage = false;
+    let log = golden.root.join("commitlog");
+    let of_java = golden.root.with_file_name("of-java");
+    copy(&log, &of_java);
+    let Err(error) = try_open(&golden) else { panic!("opened") };
+    let text = error.to_string();
+    assert!(text.contains("commitlog/00000000000000524288") && text.contains("583069"), "{text}");
+    assert_untouched(&log, &of_java);
+    golden.config.move_records_behind_damage = true;
+    let store = open(&golden);
+    check(&store, &golden.manifest);
+    store.stop().unwrap();
 }
