@@ -102,6 +102,18 @@ impl Sinks {
         own.into_iter().chain(more)
     }
 
+    /// Whether a record is at home at a place, also in a queue that it was put into under another configuration.
+    pub(crate) fn belongs_to(&self, record: &Record<'_>, place: Target<'_>) -> bool {
+        let own =
+            Target { topic: &record.topic, queue_id: record.queue_id, queue_offset: record.queue_offset };
+        // A light queue's id is 0 or the record's, depending on `enableLmq`.
+        own == place
+            || self
+                .more_targets(record)
+                .iter()
+                .any(|it| it.topic == place.topic && it.queue_offset == place.queue_offset)
+    }
+
     fn more_targets<'a>(&self, record: &'a Record<'_>) -> Vec<Target<'a>> {
         let property =
             |key| props::get(&record.properties, key).map(|value| value.split(',').collect::<Vec<_>>());

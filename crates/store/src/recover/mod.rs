@@ -20,7 +20,7 @@ use self::cut::End;
 use self::walk::{Next, Outcome, Rule, walk};
 use crate::checkpoint::Fields;
 use crate::config::StoreConfig;
-use crate::dispatch::{Dispatcher, Last, Sinks};
+use crate::dispatch::{Dispatcher, Last, Sinks, Target};
 use crate::fs::{self, Fs, Named};
 use crate::log::unsynced;
 use crate::queue::flush::QueueFlusher;
@@ -214,11 +214,10 @@ fn points_to(
     match decode(&bytes, Checks::Sizes) {
         Ok(Decoded::Record(record)) => {
             read.is_ok()
-                && sinks.targets(&record).any(|target| {
-                    *target.topic == *queue.topic
-                        && target.queue_id == queue.queue_id
-                        && target.queue_offset == at
-                })
+                && sinks.belongs_to(
+                    &record,
+                    Target { topic: &queue.topic, queue_id: queue.queue_id, queue_offset: at },
+                )
         }
         _ => false,
     }

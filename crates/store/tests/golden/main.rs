@@ -36,6 +36,8 @@ fn golden(case: &str) -> Golden {
             "mappedFileSizeConsumeQueue" => config.consume_queue_file_size = value.parse().unwrap(),
             "maxHashSlotNum" => config.index_slots = value.parse().unwrap(),
             "maxIndexNum" => config.index_items = value.parse().unwrap(),
+            "enableLmq" => config.enable_lmq = value == "true",
+            "enableMultiDispatch" => config.enable_multi_dispatch = value == "true",
             "enableConsumeQueueExt" => config.enable_consume_queue_ext = value == "true",
             "mappedFileSizeConsumeQueueExt" => config.consume_queue_ext_file_size = value.parse().unwrap(),
             "messageDelayLevel" => config.delay_levels = value.split(' ').map(delay_ms).collect(),
