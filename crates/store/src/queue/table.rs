@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::batch::{BatchQueue, Batches};
 use super::ext::Exts;
@@ -113,17 +113,37 @@ impl Queues {
                 queue.load()?;
             }
         }
-        for (name, id) in queue_dirs(&self.dir)? {
-            let queue = self.get_or_create(&name, id);
-            queue.load()?;
-            if queue.range().1 > 0 && self.batches.is_batch(&name) {
-                return Err(OpenError::QueueType { topic: name, path: self.dir.clone() });
+        let queues: Vec<_> =
+            queue_dirs(&self.dir)?.into_iter().map(|(name, id)| self.get_or_create(&name, id)).collect();
+        // Thousands of queues wait for the disk, or for the system, more than for us.
+        let next = AtomicUsize::new(0);
+        let failed = Mutex::new(None);
+        let work = || {
+            while let Some(queue) = queues.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(error) = self.load_one(queue) {
+                    next.store(queues.len(), Ordering::Relaxed);
+                    *failed.lock() = Some(error);
+                }
             }
-            if let Some(exts) = &self.exts {
-                exts.load(&queue)?;
+        };
+        let threads =
+            std::thread::available_parallelism().map_or(1, |cores| 2 * cores.get()).min(queues.len() / 16);
+        std::thread::scope(|scope| {
+            // A thread that cannot be had leaves its share to the others.
+            for _ in 0..threads {
+                let _ = std::thread::Builder::new().name("store-load".to_owned()).spawn_scoped(scope, work);
             }
+            work();
+        });
+        failed.into_inner().map_or(Ok(()), Err)
+    }
+
+    fn load_one(&self, queue: &ConsumeQueue) -> Result<(), OpenError> {
+        queue.load()?;
+        if queue.range().1 > 0 && self.batches.is_batch(&queue.topic) {
+            return Err(OpenError::QueueType { topic: queue.topic.to_string(), path: self.dir.clone() });
         }
-        Ok(())
+        self.exts.as_ref().map_or(Ok(()), |exts| exts.load(queue))
     }
 
     /// The queue of either kind that is there.
