@@ -277,6 +277,21 @@ fn index_items_are_compared_only_with_known_sizes() {
 }
 
 #[test]
+fn deliver_times_are_compared_with_the_delay_levels_of_the_conf_file() {
+    let mut copy = copy("java-5.5.0/sched");
+    let text = std::fs::read_to_string(&copy.conf).unwrap();
+    let other = copy.conf.with_file_name("other.conf");
+    std::fs::write(&other, text.replace("messageDelayLevel=1s ", "messageDelayLevel=3s ")).unwrap();
+    copy.conf = other;
+    let (code, out, _) = on(&copy, "verify", &[]);
+    assert_eq!(code, 1);
+    assert!(out.contains("SCHEDULE_TOPIC_XXXX/0/00000000000000000000:0: unit 0 of"), "{out}");
+    assert!(out.contains("messageDelayLevel gives"), "{out}");
+    // Without a conf file nobody knows the levels: a time behind the store time will do.
+    assert_eq!(run(&["verify", copy.root.to_str().unwrap()]).status.code(), Some(0));
+}
+
+#[test]
 fn a_store_in_use_is_refused_and_kept_from_brokers_meanwhile() {
     let copy = copy("java-5.5.0/sched");
     let path = copy.root.join("lock");
@@ -457,6 +472,7 @@ fn messages_are_exported_as_they_were_sent() {
         .filter(|line| number(&line["sysFlag"]) & 1 == 1)
         .collect();
     assert!(!compressed.is_empty());
+    assert_eq!(all.matches("\"compression\":").count(), compressed.len(), "and only they");
     for line in compressed {
         let wanted = match number(&line["sysFlag"]) & 0x700 {
             0x100 => "lz4",
