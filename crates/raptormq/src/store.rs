@@ -86,7 +86,6 @@ pub struct Place {
 
 /// Runs a command; the exit code.
 pub fn run(what: What) -> anyhow::Result<i32> {
-    raptormq_runtime::init_logging();
     let outcome = match what {
         What::Inspect { place, json } => inspect::run(&place, json),
         What::Verify { place, older } => verify(&place, older),
@@ -250,6 +249,8 @@ fn run_rebuild(place: &Place, yes: bool, accept_cut: bool) -> anyhow::Result<i32
         println!("nothing was done yet: add --yes");
         return Ok(SOUND);
     }
+    // Recovery tells in the log what it finds.
+    raptormq_runtime::init_logging();
     rebuild(directory, &plan, accept_cut)?;
     println!("rebuilt");
     report(&place.open()?, &Verification::default())
