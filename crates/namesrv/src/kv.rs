@@ -58,7 +58,12 @@ impl KvStore {
             Ok(None) => read(&backup(&path))?.unwrap_or_default(),
             Err(damaged) => match read(&backup(&path)) {
                 Ok(Some(table)) => {
-                    tracing::warn!(%damaged, "the backup of the key-value table is used");
+                    // The next change makes the present text the backup: it must not be this one.
+                    let aside = with_suffix(&path, ".unreadable");
+                    if let Err(source) = fs::rename(&path, &aside) {
+                        return Err(KvError::Read { path: aside, source });
+                    }
+                    tracing::warn!(%damaged, aside = %aside.display(), "the backup of the key-value table is used");
                     table
                 }
                 _ => return Err(damaged),
@@ -153,6 +158,26 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_table_never_becomes_the_backup() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("kvConfig.json");
+        let store = KvStore::open(&path).unwrap();
+        store.put("n", "a", Some("1"));
+        store.put("n", "b", Some("2"));
+        drop(store);
+        fs::write(&path, "{\"conf").unwrap();
+        let store = KvStore::open(&path).unwrap();
+        assert_eq!(store.get("n", "a").as_deref(), Some("1"));
+        store.put("n", "c", Some("3"));
+        drop(store);
+        let aside = directory.path().join("kvConfig.json.unreadable");
+        assert_eq!(fs::read_to_string(aside).unwrap(), "{\"conf");
+        if let Ok(text) = fs::read_to_string(backup(&path)) {
+            assert!(text.contains("\"a\""), "{text}");
+        }
+    }
+
+    #[test]
     fn what_was_put_is_there_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let kv = store(&dir);
@@ -186,6 +211,7 @@ mod tests {
         fs::write(&path, "{\"configTable\":{\"ns\"").unwrap();
         let from_backup = store(&dir);
         assert_eq!((from_backup.get("ns", "a").as_deref(), from_backup.get("ns", "b")), (Some("1"), None));
+        fs::write(&path, "{\"configTable\":{\"ns\"").unwrap();
         fs::write(backup(&path), "").unwrap();
         assert!(matches!(KvStore::open(&path), Err(KvError::Damaged { .. })));
         fs::remove_file(&path).unwrap();

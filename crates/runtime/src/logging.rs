@@ -9,11 +9,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 pub fn init_logging() {
     let wanted = std::env::var("RAPTORMQ_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     // Without its own reports of lines that could not be written: they go to stderr too, and panic when it is closed.
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(ansi)
+        .with_ansi(false)
         .log_internal_errors(false);
     // A second initialization (tests start several servers in one process) keeps the first.
     let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();

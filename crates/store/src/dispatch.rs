@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use raptormq_base::clock::Clock;
-use raptormq_message::props::{self, KEY_SEPARATOR, keys};
+use raptormq_message::layout::BLANK_LEN;
+use raptormq_message::props::{self, KEY_SEPARATOR, StoreProperties, keys};
 use raptormq_message::{Checks, Decoded, Record, decode, flags, tags_code};
 
 use crate::checkpoint::Checkpoint;
-use crate::index::{Index, IndexFile, topic_hash};
+use crate::index::{Index, IndexFile, key_hash, tags_hash, topic_hash};
 use crate::queue::batch::{BATCH_UNIT, BatchQueue, BatchUnit};
 use crate::queue::one::ConsumeQueue;
 use crate::queue::table::{Queues, is_dir_name};
@@ -223,6 +224,12 @@ impl Dispatcher {
                 );
                 self.at = segment.start;
             }
+            // As in recovery: what has no room for a blank record is full.
+            if segment.end() - self.at < BLANK_LEN as u64 {
+                self.at = segment.end();
+                self.segment = Some(segment);
+                continue;
+            }
             match decode(segment.bytes_from(self.at), Checks::Sizes) {
                 Ok(Decoded::Blank) => self.at = segment.end(),
                 Ok(Decoded::Record(record)) => {
@@ -259,8 +266,7 @@ impl Dispatcher {
         if let Some(index) = &sinks.index
             && !self.index_failed
             && flags::transaction_type(record.sys_flag) != flags::TRANSACTION_ROLLBACK
-            && let Err(error) =
-                self.put_index(sinks, index, record, at, properties.unique_key, properties.keys)
+            && let Err(error) = self.put_index(sinks, index, record, at, &properties)
         {
             // As Java, which marks the index as failed and goes on: queries by key miss what follows.
             tracing::error!(%error, "the key index cannot be written, new messages are not found by key");
@@ -313,17 +319,17 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// One entry for the unique key and one for each word of the keys (`IndexService.buildIndex`).
+    /// One entry for the unique key, one for each word of the keys, and one for the tags (`IndexService.buildIndex`).
     fn put_index(
         &mut self,
         sinks: &Sinks,
         index: &Index,
         record: &Record<'_>,
         at: u64,
-        unique_key: Option<&str>,
-        keys: Option<&str>,
+        properties: &StoreProperties<'_>,
     ) -> io::Result<()> {
-        if unique_key.is_none() && keys.is_none() {
+        let tags = properties.tags.filter(|tags| !tags.is_empty());
+        if properties.unique_key.is_none() && properties.keys.is_none() && tags.is_none() {
             return Ok(());
         }
         let at = at as i64;
@@ -333,9 +339,9 @@ impl Dispatcher {
             return Ok(());
         }
         let topic = topic_hash(&record.topic);
-        let words = keys.unwrap_or_default().split(KEY_SEPARATOR).filter(|key| !key.is_empty());
-        for key in unique_key.into_iter().chain(words) {
-            let hash = crate::index::key_hash(topic, key);
+        let words = properties.keys.unwrap_or_default().split(KEY_SEPARATOR).filter(|key| !key.is_empty());
+        let keys = properties.unique_key.into_iter().chain(words).map(|key| key_hash(topic, key));
+        for hash in keys.chain(tags.map(|tags| tags_hash(topic, tags))) {
             // The newest record of an index file that survived a crash comes by again; Java adds it twice.
             if at == end && index.has(hash, at) {
                 continue;

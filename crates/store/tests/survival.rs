@@ -179,6 +179,42 @@ fn a_topic_made_anew_keeps_its_messages_after_a_crash() {
     assert_eq!(numbers(&store), [7, 8]);
 }
 
+/// 5.5.0 indexes tags under `T#`; Java's own count of entries is the witness.
+#[test]
+fn tags_are_indexed_as_java_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(config(dir.path())).unwrap();
+    let tagged = store.append(&message("T", b"1", "TAGS\u{1}red\u{2}")).unwrap();
+    store.append(&message("T", b"2", "TAGS\u{1}blue\u{2}KEYS\u{1}k\u{2}")).unwrap();
+    store.append(&message("T", b"3", "TAGS\u{1}\u{2}")).unwrap();
+    let found = store.query("T", "T#red", 9, 0, i64::MAX).messages;
+    assert_eq!(found, [store.record_at(tagged.log_offset).unwrap()]);
+    store.stop().unwrap();
+    let index = std::fs::read_dir(dir.path().join("index")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(std::fs::read(index).unwrap()[36..40], 4i32.to_be_bytes(), "two tags, a key, and item 0");
+}
+
+/// A queue that Java shifted once (it goes on after a gap at the next free position) keeps its units after a crash.
+#[test]
+fn units_of_a_shifted_queue_are_kept() {
+    let shifted = tempfile::tempdir().unwrap();
+    let store = open(config(shifted.path())).unwrap();
+    let first = fill(&store, 0..8);
+    let other = |n: usize| store.append(&message("Other", &vec![n as u8 | 1; 1_000], "")).unwrap();
+    let others: Vec<Appended> = (0..12).map(other).collect();
+    store.stop().unwrap();
+    assert!(others[11].log_offset / FILE > first[7].log_offset / FILE);
+    let queue = shifted.path().join("consumequeue/T/0/00000000000000000000");
+    let mut units = std::fs::read(&queue).unwrap();
+    units.drain(60..80);
+    units.extend([0; 20]);
+    std::fs::write(&queue, units).unwrap();
+    std::fs::write(shifted.path().join("abort"), "1").unwrap();
+    // The walk begins behind the queue's last record.
+    let store = open(config(shifted.path())).unwrap();
+    assert_eq!(store.queue_max("T", 0), 7, "nothing is dropped");
+}
+
 #[test]
 fn files_take_turns_among_several_directories() {
     let dir = tempfile::tempdir().unwrap();

@@ -24,8 +24,10 @@ impl QueryService {
         let header: QueryMessageRequestHeader = request.header()?;
         let unique = request.command.ext.get("_UNIQUE_KEY_QUERY") == Some("true");
         let max = if unique { UNIQUE_KEY_MAX } else { usize::try_from(header.max_num).unwrap_or(0) };
-        let found =
-            self.store.query(&header.topic, &header.key, max, header.begin_timestamp, header.end_timestamp);
+        // Tags are indexed under this prefix.
+        let by_tag = !unique && header.index_type.as_deref() == Some("T");
+        let key = if by_tag { format!("T#{}", header.key) } else { header.key };
+        let found = self.store.query(&header.topic, &key, max, header.begin_timestamp, header.end_timestamp);
         if found.messages.is_empty() {
             let remark = "can not find message, maybe time range not correct";
             return Err(Refusal::new(ResponseCode::QUERY_NOT_FOUND, remark));

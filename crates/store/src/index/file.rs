@@ -54,6 +54,11 @@ pub(crate) fn key_hash(topic_hash: i32, key: &str) -> i32 {
     continue_hash(topic_hash, key).checked_abs().unwrap_or(0)
 }
 
+/// Hash of `topic#T#tags`, which 5.5.0 stores for tags.
+pub(crate) fn tags_hash(topic_hash: i32, tags: &str) -> i32 {
+    key_hash(continue_hash(topic_hash, "T#"), tags)
+}
+
 impl IndexFile {
     /// Opens a file, or creates a sparse one of full length.
     pub(crate) fn open(fs: &Fs, path: &Path, slots: u32, items: u32) -> io::Result<Self> {

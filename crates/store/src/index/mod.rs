@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-pub(crate) use self::file::{IndexFile, Range, key_hash, topic_hash};
+pub(crate) use self::file::{IndexFile, Range, key_hash, tags_hash, topic_hash};
 use crate::checkpoint::Checkpoint;
 use crate::fs::{self, Fs};
 use crate::types::OpenError;

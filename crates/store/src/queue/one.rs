@@ -385,8 +385,11 @@ impl ConsumeQueue {
         Ok(Rewound::Done)
     }
 
-    /// Drops units from the end until one is `sound`.
-    pub(crate) fn drop_tail_unless(&self, sound: impl Fn(i64, Unit) -> bool) -> Result<(), OpenError> {
+    /// Drops units from the end until one is `sound`, which gets its position, itself and the one before.
+    pub(crate) fn drop_tail_unless(
+        &self,
+        sound: impl Fn(i64, Unit, Option<Unit>) -> bool,
+    ) -> Result<(), OpenError> {
         let (mut at, min) = {
             let inner = self.inner.read();
             (
@@ -397,7 +400,8 @@ impl ConsumeQueue {
         let end = at;
         let mut last = None;
         while at > min {
-            last = self.unit(at - 1).filter(|unit| *unit == PRE_BLANK || sound(at - 1, *unit));
+            let before = if at - 1 > min { self.unit(at - 2) } else { None };
+            last = self.unit(at - 1).filter(|unit| *unit == PRE_BLANK || sound(at - 1, *unit, before));
             if last.is_some() {
                 break;
             }
@@ -418,7 +422,7 @@ impl ConsumeQueue {
         // A file that would be empty goes, unless it is the only thing that tells where the queue stands.
         while let Some(file) = inner.files.last()
             && end <= file.start
-            && (inner.files.len() > 1 || file.start == 0)
+            && (inner.files.len() > 1 || file.start == 0 || end < file.start)
         {
             self.fs.remove_file(&file.path)?;
             inner.files.pop();

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use raptormq_message::layout::BLANK_LEN;
+use raptormq_message::layout::{self, BLANK_LEN};
 use raptormq_message::{Checks, Decoded, decode};
 
 use super::walk::{Stop, is_torn};
@@ -128,15 +128,13 @@ impl Intact {
         let mut at = range.start;
         while at < range.end {
             let offset = start + at as u64;
-            let found = match bytes.get(at + 4..at + 7) {
-                // The three bytes that the magic codes of both versions begin with.
-                Some([0xDA, 0xA3, 0x20]) => decode(&bytes[at..], Checks::BodyCrc).ok(),
-                _ => None,
-            };
+            // The three bytes that the magic codes of both versions begin with, and the offset: only then the rest.
+            let begins = bytes.get(at + layout::MAGIC..at + layout::MAGIC + 3) == Some(&[0xDA, 0xA3, 0x20])
+                && bytes.get(at + layout::LOG_OFFSET..at + layout::LOG_OFFSET + 8)
+                    == Some(&offset.to_be_bytes());
+            let found = if begins { decode(&bytes[at..], Checks::BodyCrc).ok() } else { None };
             match found {
-                Some(Decoded::Record(record))
-                    if record.log_offset == offset as i64 && !is_torn(bytes, at, &record) =>
-                {
+                Some(Decoded::Record(record)) if !is_torn(bytes, at, &record) => {
                     if self.count == 0 {
                         self.first = offset;
                     }

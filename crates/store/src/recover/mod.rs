@@ -135,9 +135,10 @@ pub(crate) fn recover(
         fs.open(&file.path, false).and_then(|file| file.sync_data()).map_err(fs::at(&file.path))?;
     }
 
+    let truth = Truth { sinks, fs, files: &files, len };
     for queue in sinks.queues.all() {
         if !last_exit_ok && !queue.rewound.load(Ordering::Relaxed) {
-            queue.drop_tail_unless(|at, unit| points_to(sinks, fs, &files, len, &queue, at, unit))?;
+            queue.drop_tail_unless(|at, unit, before| truth.has(&queue, at, unit, before))?;
         }
         queue.truncate(end as i64)?;
         queue.correct_min(files[0].start as i64);
@@ -188,38 +189,41 @@ fn rewind(
     Ok(outcome)
 }
 
-/// Whether the log has the record that a unit of `queue` at `at` claims.
-fn points_to(
-    sinks: &Sinks,
-    fs: &Fs,
-    files: &[Named],
+/// The log, to ask whether it has what a unit claims.
+struct Truth<'a> {
+    sinks: &'a Sinks,
+    fs: &'a Fs,
+    files: &'a [Named],
     len: u64,
-    queue: &ConsumeQueue,
-    at: i64,
-    unit: Unit,
-) -> bool {
-    let (Ok(log_offset), Ok(size)) = (u64::try_from(unit.log_offset), usize::try_from(unit.size)) else {
-        return false;
-    };
-    let Some(file) = files.iter().find(|file| (file.start..file.start + len).contains(&log_offset)) else {
-        // Expired with its file.
-        return files.first().is_some_and(|first| log_offset < first.start);
-    };
-    let position = log_offset - file.start;
-    if size as u64 > len - position {
-        return false;
-    }
-    let mut bytes = vec![0; size];
-    let read = fs.open(&file.path, false).and_then(|file| file.read_exact_at(&mut bytes, position));
-    match decode(&bytes, Checks::Sizes) {
-        Ok(Decoded::Record(record)) => {
-            read.is_ok()
-                && sinks.belongs_to(
-                    &record,
-                    Target { topic: &queue.topic, queue_id: queue.queue_id, queue_offset: at },
-                )
-        }
-        _ => false,
+}
+
+impl Truth<'_> {
+    /// Whether the unit of `queue` at `at`, which comes after `before`, points to a record of that queue: the one with
+    /// this position, or, in a queue whose positions Java once shifted, any that follows the one before.
+    fn has(&self, queue: &ConsumeQueue, at: i64, unit: Unit, before: Option<Unit>) -> bool {
+        let (Ok(log_offset), Ok(size)) = (u64::try_from(unit.log_offset), usize::try_from(unit.size)) else {
+            return false;
+        };
+        let holds = |file: &&Named| (file.start..file.start + self.len).contains(&log_offset);
+        let Some(file) = self.files.iter().find(holds) else {
+            // Expired with its file.
+            return self.files.first().is_some_and(|first| log_offset < first.start);
+        };
+        let handle = self.fs.open(&file.path, false);
+        let Ok(map) = handle.and_then(|handle| Map::read_only(handle.raw(), self.len as usize)) else {
+            return false;
+        };
+        let Ok(Decoded::Record(record)) =
+            decode(&map.bytes()[(log_offset - file.start) as usize..], Checks::Sizes)
+        else {
+            return false;
+        };
+        let place = Target { topic: &queue.topic, queue_id: queue.queue_id, queue_offset: at };
+        let shifted = Target { queue_offset: record.queue_offset, ..place };
+        record.len == size
+            && (self.sinks.belongs_to(&record, place)
+                || self.sinks.belongs_to(&record, shifted)
+                    && before.is_some_and(|before| before.log_end() <= unit.log_offset))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Condvar, Mutex};
-use raptormq_message::{Checks, DecodeError, Decoded, Record, decode};
+use raptormq_message::{Checks, DecodeError, Decoded, Record, decode, layout};
 
 use crate::fs::{self, Fs, Named};
 use crate::segment::map::Map;
@@ -80,17 +80,25 @@ impl Scan {
         match open(fs, file, rule.len) {
             Ok(map) => {
                 self.progress.lock().map = Some(map.clone());
+                let ended = Ended { scan: self, file };
                 let stop = self.verify(map.bytes(), rule, given_up);
                 self.progress.lock().stop = Some(stop);
+                drop(ended);
             }
-            Err(error) => self.progress.lock().stop = Some(Stop::Failed(fs::at(&file.path)(error))),
+            Err(error) => {
+                self.progress.lock().stop = Some(Stop::Failed(fs::at(&file.path)(error)));
+                self.changed.notify_all();
+            }
         }
-        self.changed.notify_all();
     }
 
     fn verify(&self, bytes: &[u8], rule: Rule, given_up: &AtomicBool) -> Stop {
         let (mut at, mut told) = (0, 0);
         let stop = loop {
+            // No broker leaves less than a blank record's length free; where damage does, the file is full.
+            if bytes.len() - at < layout::BLANK_LEN {
+                break Stop::Blank;
+            }
             match decode(&bytes[at..], rule.checks) {
                 Ok(Decoded::Record(record)) if rule.torn && is_torn(bytes, at, &record) => break Stop::Torn,
                 Ok(Decoded::Record(record)) => at += record.len,
@@ -120,6 +128,21 @@ impl Scan {
     }
 }
 
+/// Tells the end of a scan, however it comes.
+struct Ended<'a> {
+    scan: &'a Scan,
+    file: &'a Named,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        let unfinished =
+            || Stop::Failed(fs::at(&self.file.path)(io::Error::other("its verification broke off")));
+        self.scan.progress.lock().stop.get_or_insert_with(unfinished);
+        self.scan.changed.notify_all();
+    }
+}
+
 fn open(fs: &Fs, file: &Named, len: u64) -> io::Result<Arc<Map>> {
     let map = Map::read_only(fs.open(&file.path, false)?.raw(), len as usize)?;
     map.will_be_read_once();
@@ -130,7 +153,7 @@ fn open(fs: &Fs, file: &Named, len: u64) -> io::Result<Arc<Map>> {
 /// properties, and a loss of power can leave the sectors around. Java serves such a record as it is.
 pub(super) fn is_torn(bytes: &[u8], at: usize, record: &Record<'_>) -> bool {
     let end = at + record.len;
-    let topic = end - 2 - record.properties.len() - record.topic.len();
+    let topic = at + layout::body_at(record.sys_flag) + record.body.len();
     let mut sector = topic.next_multiple_of(SECTOR);
     while sector < end {
         let next = end.min(sector + SECTOR);
