@@ -208,6 +208,11 @@ impl StoreFile {
         self.fs.call(Call::Write(&self.path, from, to), || zero(&self.file, from, to))
     }
 
+    /// Where the first hole after `from` begins, or the file's end: what is not written reads as zeros from there.
+    pub(crate) fn hole_after(&self, from: u64) -> Option<u64> {
+        rustix::fs::seek(&self.file, SeekFrom::Hole(from)).ok()
+    }
+
     /// Offset after the last byte in `from..to` that is not zero; `None` when all are.
     pub(crate) fn last_data(&self, from: u64, to: u64) -> io::Result<Option<u64>> {
         last_data(&self.file, from, to)
@@ -282,7 +287,7 @@ pub(crate) fn is_no_space(error: &io::Error) -> bool {
 }
 
 fn last_data(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
-    let mut chunk = vec![0; 1 << 20];
+    let mut chunk = Vec::new();
     let (mut at, mut last) = (from, None);
     while at < to {
         at = match rustix::fs::seek(file, SeekFrom::Data(at)) {
@@ -291,17 +296,33 @@ fn last_data(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
             // No holes are known here: read everything.
             Err(_) => at,
         };
-        if at >= to {
-            break;
+        // Not into the next hole: the system would fill memory with its zeros.
+        let end = rustix::fs::seek(file, SeekFrom::Hole(at)).map_or(to, |hole| hole.max(at + 1).min(to));
+        while at < end {
+            let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(1 << 20);
+            chunk.resize(chunk.len().max(len), 0);
+            file.read_exact_at(&mut chunk[..len], at)?;
+            if let Some(index) = last_nonzero(&chunk[..len]) {
+                last = Some(at + index as u64 + 1);
+            }
+            at += len as u64;
         }
-        let len = chunk.len().min(usize::try_from(to - at).unwrap_or(usize::MAX));
-        file.read_exact_at(&mut chunk[..len], at)?;
-        if let Some(index) = chunk[..len].iter().rposition(|byte| *byte != 0) {
-            last = Some(at + index as u64 + 1);
-        }
-        at += len as u64;
     }
     Ok(last)
+}
+
+/// Index of the last byte that is not zero; whole blocks of zeros are passed over at memory speed.
+fn last_nonzero(bytes: &[u8]) -> Option<usize> {
+    let mut end = bytes.len();
+    while end > 0 {
+        let start = end.saturating_sub(1024);
+        let block = &bytes[start..end];
+        if block.iter().fold(0, |all, byte| all | byte) != 0 {
+            return block.iter().rposition(|byte| *byte != 0).map(|index| start + index);
+        }
+        end = start;
+    }
+    None
 }
 
 fn zero(file: &File, from: u64, to: u64) -> io::Result<()> {

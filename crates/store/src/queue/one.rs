@@ -418,7 +418,7 @@ impl ConsumeQueue {
     /// Moves the end of a queue without units in memory back to `end`.
     fn set_end(&self, inner: &mut Inner, end: u64) -> io::Result<()> {
         let from = inner.end() / UNIT;
-        tracing::info!(topic = %self.topic, queue = self.queue_id, from, to = end / UNIT, "truncating queue");
+        tracing::debug!(topic = %self.topic, queue = self.queue_id, from, to = end / UNIT, "truncating queue");
         // A file that would be empty goes, unless it is the only thing that tells where the queue stands.
         while let Some(file) = inner.files.last()
             && end <= file.start
@@ -602,10 +602,12 @@ impl ConsumeQueue {
 
 /// Bytes of valid units at the start of a file, and the last of these units.
 fn last_valid(file: &StoreFile, len: u64) -> io::Result<(u64, Option<Unit>)> {
-    let mut chunk = vec![0; CHUNK];
+    // Reading a hole would fill the page cache with its zeros, which are no units.
+    let written = file.hole_after(0).unwrap_or(len).next_multiple_of(UNIT).min(len);
+    let mut chunk = vec![0; CHUNK.min(written as usize)];
     let (mut at, mut last) = (0, None);
-    while at < len {
-        let part = chunk.len().min((len - at) as usize);
+    while at < written {
+        let part = chunk.len().min((written - at) as usize);
         file.read_exact_at(&mut chunk[..part], at)?;
         for bytes in chunk[..part].chunks_exact(UNIT as usize) {
             match Unit::decode(bytes).filter(|unit| unit.is_valid()) {
