@@ -29,7 +29,6 @@ pub(crate) struct Fields {
 
 impl Fields {
     /// `StoreCheckpoint.getMinTimestamp`, as 4.9.7 and 5.3.3 use it to find where recovery starts.
-    #[cfg(test)]
     pub(crate) fn min_timestamp(&self) -> i64 {
         (self.physic_msg_timestamp.min(self.logics_msg_timestamp) - 3_000).max(0)
     }

@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use raptormq_base::clock::Clock;
@@ -12,6 +13,7 @@ use raptormq_message::props::{self, KEY_SEPARATOR, StoreProperties, keys};
 use raptormq_message::{Checks, Decoded, Record, decode, flags, tags_code};
 
 use crate::checkpoint::Checkpoint;
+use crate::fs;
 use crate::index::{Index, IndexFile, key_hash, tags_hash, topic_hash};
 use crate::queue::batch::{BATCH_UNIT, BatchQueue, BatchUnit};
 use crate::queue::one::ConsumeQueue;
@@ -190,8 +192,19 @@ pub(crate) struct Dispatcher {
     segment: Option<Arc<Segment>>,
     queue: Option<Arc<ConsumeQueue>>,
     index_file: Option<Arc<IndexFile>>,
-    index_failed: bool,
+    /// The index lacks messages at the moment.
+    index_gap: Option<IndexGap>,
 }
+
+struct IndexGap {
+    /// The first of them.
+    from: u64,
+    /// When to try again.
+    retry: Duration,
+}
+
+/// How long the index is left alone when there is no space for it.
+const INDEX_RETRY: Duration = Duration::from_secs(1);
 
 /// The log does not continue as it was written.
 #[derive(Debug)]
@@ -199,7 +212,7 @@ pub(crate) struct Broken(pub(crate) String);
 
 impl Dispatcher {
     pub(crate) fn new(at: u64) -> Self {
-        Self { at, last: None, segment: None, queue: None, index_file: None, index_failed: false }
+        Self { at, last: None, segment: None, queue: None, index_file: None, index_gap: None }
     }
 
     /// Forgets the queue in hand, because its topic is being deleted.
@@ -264,13 +277,28 @@ impl Dispatcher {
             }
         }
         if let Some(index) = &sinks.index
-            && !self.index_failed
             && flags::transaction_type(record.sys_flag) != flags::TRANSACTION_ROLLBACK
-            && let Err(error) = self.put_index(sinks, index, record, at, &properties)
+            && self.index_gap.as_ref().is_none_or(|gap| sinks.clock.monotonic() >= gap.retry)
         {
-            // As Java, which marks the index as failed and goes on: queries by key miss what follows.
-            tracing::error!(%error, "the key index cannot be written, new messages are not found by key");
-            self.index_failed = true;
+            match (self.put_index(sinks, index, record, at, &properties), self.index_gap.take()) {
+                (Ok(()), None) => {}
+                (Ok(()), Some(gap)) => {
+                    tracing::warn!(
+                        from = gap.from,
+                        to = at,
+                        "the key index goes on; messages between are not found by key"
+                    );
+                }
+                (Err(error), gap) => {
+                    if gap.is_none() {
+                        tracing::error!(%error, at, "the key index cannot be written, new messages are not found by key");
+                    }
+                    // Java marks the index as failed for good. Space can come back.
+                    let pause = if fs::is_no_space(&error) { INDEX_RETRY } else { Duration::MAX };
+                    let retry = sinks.clock.monotonic().saturating_add(pause);
+                    self.index_gap = Some(IndexGap { from: gap.map_or(at, |gap| gap.from), retry });
+                }
+            }
         }
         self.last = Some(Last { log_offset: at, store_timestamp: record.store_timestamp });
         Ok(())
@@ -346,10 +374,13 @@ impl Dispatcher {
             if at == end && index.has(hash, at) {
                 continue;
             }
-            let put = self.index_file.as_ref().is_some_and(|file| file.put(hash, at, record.store_timestamp));
+            let put = match &self.index_file {
+                Some(file) => file.put(hash, at, record.store_timestamp)?,
+                None => false,
+            };
             if !put {
                 let file = index.writable(sinks.clock.wall_ms())?;
-                file.put(hash, at, record.store_timestamp);
+                file.put(hash, at, record.store_timestamp)?;
                 self.index_file = Some(file);
             }
         }

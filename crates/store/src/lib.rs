@@ -124,6 +124,8 @@ impl Store {
         }
         let lock = Lock::take(&config.root)?;
         refuse_rocksdb(&queue_dir)?;
+        // Lengths are looked at before anything is changed.
+        fs::queue_files(&fs, &config.all_log_dirs(), config.commit_log_file_size)?;
         let abort = Abort::at(&config.root, &fs);
         let last_exit_ok = !abort.exists();
 

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::fs::{Fs, StoreFile};
 use crate::segment::map::CellMap;
@@ -19,6 +19,8 @@ const ITEM_COUNT: usize = 36;
 const HEADER: usize = 40;
 const SLOT: usize = 4;
 const ITEM: usize = 20;
+/// Blocks are allocated so far ahead of the items, bytes: Java's files, and ours at first, are sparse.
+const AHEAD: u64 = 32 << 20;
 
 /// Both ends included, ms.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +37,8 @@ pub(crate) struct IndexFile {
     cells: CellMap,
     /// Changed since the last sync.
     dirty: AtomicBool,
+    /// The blocks of everything below are allocated: a write there cannot fail for lack of space.
+    allocated: AtomicU64,
 }
 
 fn continue_hash(hash: i32, text: &str) -> i32 {
@@ -65,17 +69,14 @@ impl IndexFile {
         let len = HEADER as u64 + u64::from(slots) * SLOT as u64 + u64::from(items) * ITEM as u64;
         let file = fs.open_or_create(path, len)?;
         let cells = CellMap::new(file.raw(), usize::try_from(len).map_err(io::Error::other)?)?;
-        // Item 0 is never used; `IndexHeader.load` does the same.
-        let fresh = cells.get32(ITEM_COUNT) <= 0;
-        let index = Self { file, slots, items, cells, dirty: AtomicBool::new(fresh) };
-        if fresh {
-            index.cells.set32(ITEM_COUNT, 1);
-        }
+        let index =
+            Self { file, slots, items, cells, dirty: AtomicBool::new(false), allocated: AtomicU64::new(0) };
         Ok(index)
     }
 
     /// A new file's header begins where the full one before it ended.
-    pub(crate) fn seed(&self, before: &Self) {
+    pub(crate) fn seed(&self, before: &Self) -> io::Result<()> {
+        self.reserve()?;
         let (offset, timestamp) = (before.end_log_offset(), before.end_timestamp());
         if offset > 0 {
             self.cells.set64(BEGIN_LOG_OFFSET, offset);
@@ -85,6 +86,7 @@ impl IndexFile {
             self.cells.set64(BEGIN_TIMESTAMP, timestamp);
             self.cells.set64(END_TIMESTAMP, timestamp);
         }
+        Ok(())
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -103,8 +105,28 @@ impl IndexFile {
         self.cells.get64(END_LOG_OFFSET)
     }
 
+    /// Items, with item 0, which is never used (`IndexHeader.load`).
     fn count(&self) -> i32 {
-        self.cells.get32(ITEM_COUNT)
+        self.cells.get32(ITEM_COUNT).max(1)
+    }
+
+    /// Allocates blocks for the items of the next while, so that [`IndexFile::put`] need not.
+    ///
+    /// # Errors
+    /// When there is no space; what was allocated before can still be used.
+    pub(crate) fn reserve(&self) -> io::Result<()> {
+        self.allocate(self.item_at(self.count()) as u64 + AHEAD / 2)
+    }
+
+    fn allocate(&self, to: u64) -> io::Result<()> {
+        let len = self.item_at(self.items as i32) as u64;
+        let (to, from) = (to.min(len), self.allocated.load(Ordering::Relaxed));
+        if to > from {
+            let ahead = (to + AHEAD).min(len);
+            self.file.allocate(from, ahead)?;
+            self.allocated.fetch_max(ahead, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -120,11 +142,15 @@ impl IndexFile {
     }
 
     /// Adds a key; `false` when the file is full.
-    pub(crate) fn put(&self, hash: i32, log_offset: i64, store_timestamp: i64) -> bool {
+    ///
+    /// # Errors
+    /// When there is no space for it on the disk; nothing is added then.
+    pub(crate) fn put(&self, hash: i32, log_offset: i64, store_timestamp: i64) -> io::Result<bool> {
         let count = self.count();
         if self.is_full() {
-            return false;
+            return Ok(false);
         }
+        self.allocate(self.item_at(count + 1) as u64)?;
         let slot_at = self.slot_at(hash);
         let mut previous = self.cells.get32(slot_at);
         if previous <= 0 || previous > count {
@@ -153,7 +179,7 @@ impl IndexFile {
         if !self.dirty.load(Ordering::Relaxed) {
             self.dirty.store(true, Ordering::Release);
         }
-        true
+        Ok(true)
     }
 
     /// Whether the file can hold messages of `range` (`isTimeMatched`).
@@ -227,9 +253,9 @@ mod tests {
         let path = dir.path().join("20240101000000000");
         let file = IndexFile::open(&Fs::default(), &path, 1, 5).unwrap();
         for (hash, offset, time) in [(1, 1 << 40, 10_000), (2, 20, 11_000), (1, 30, 15_500), (1, 40, 9_000)] {
-            assert!(file.put(hash, offset, time));
+            assert!(file.put(hash, offset, time).unwrap());
         }
-        assert!(file.is_full() && !file.put(1, 50, 1));
+        assert!(file.is_full() && !file.put(1, 50, 1).unwrap());
         assert_eq!(found(&file, 1, 9, ALL), [40, 30, 1 << 40]);
         assert_eq!(found(&file, 1, 2, ALL), [40, 30]);
         assert_eq!(found(&file, 2, 9, ALL), [20]);
@@ -251,9 +277,9 @@ mod tests {
         item[4..12].copy_from_slice(&(1i64 << 40).to_be_bytes());
         assert_eq!(bytes[64..84], item);
         let next = IndexFile::open(&Fs::default(), &dir.path().join("20240101000000001"), 1, 5).unwrap();
-        next.seed(&file);
+        next.seed(&file).unwrap();
         assert_eq!((next.begin_timestamp(), next.end_timestamp(), next.end_log_offset()), (9_000, 9_000, 40));
-        assert!(next.put(1, 60, 20_000));
+        assert!(next.put(1, 60, 20_000).unwrap());
         assert_eq!(next.begin_timestamp(), 20_000);
     }
 
@@ -263,7 +289,7 @@ mod tests {
         let path = dir.path().join("1");
         let file = IndexFile::open(&Fs::default(), &path, 1, 9).unwrap();
         for offset in 1..5 {
-            file.put(7, offset, 10);
+            file.put(7, offset, 10).unwrap();
         }
         drop(file);
         let mut bytes = std::fs::read(&path).unwrap();

@@ -82,11 +82,20 @@ impl Index {
         let path = self.free_name(now_ms);
         let file = Arc::new(IndexFile::open(&self.fs, &path, self.slots, self.items)?);
         if let Some(full) = last {
-            file.seed(&full);
+            file.seed(&full)?;
             self.full.lock().push(full);
         }
         self.files.write().push(file.clone());
         Ok(file)
+    }
+
+    /// Sees that the next keys find space.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn reserve(&self) -> io::Result<()> {
+        let last = self.files.read().last().cloned();
+        last.map_or(Ok(()), |last| last.reserve())
     }
 
     /// Makes full files durable, which will not change any more, and lets the checkpoint vouch for them.

@@ -233,7 +233,7 @@ proptest! {
         file.find(hash, 99, all, &mut found);
         let before = found.len();
         prop_assert!(before <= items as usize);
-        let added = file.put(hash, 77, 1_000);
+        let added = file.put(hash, 77, 1_000).unwrap();
         prop_assert_eq!(!added, i32::from_be_bytes(bytes[36..40].try_into().unwrap()) >= items as i32);
         drop(file);
         let (views, others) = IndexView::all(dir.path()).unwrap();
@@ -248,7 +248,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let file = IndexFile::open(&Fs::default(), &dir.path().join("1"), slots, 64).unwrap();
         for (hash, log_offset) in &puts {
-            prop_assert!(file.put(*hash, *log_offset, 5_000));
+            prop_assert!(file.put(*hash, *log_offset, 5_000).unwrap());
         }
         for hash in 0..20 {
             let mut found = Vec::new();

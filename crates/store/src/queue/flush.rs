@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::one::ConsumeQueue;
 use crate::dispatch::{Last, Sinks};
 use crate::fs;
+use crate::index::Index;
 use crate::state::{Block, Shared};
 
 /// Which queues have something in memory or unsynced.
@@ -84,7 +85,8 @@ impl Shared {
             // A unit on disk may only point to a record on disk.
             self.flush_log()?;
         }
-        let settled = self.sinks.index.as_ref().map_or(Ok(()), |index| index.settle(&self.sinks.checkpoint));
+        let settle = |index: &Index| index.settle(&self.sinks.checkpoint).and_then(|()| index.reserve());
+        let settled = self.sinks.index.as_ref().map_or(Ok(()), settle);
         let outcome = settled.and_then(|()| flusher.pass(&self.sinks, thorough)).and_then(|()| match last {
             Some(last) if thorough && !flusher.unsure => self.move_checkpoint(last),
             _ => Ok(()),

@@ -246,13 +246,18 @@ impl Vouched {
         {
             return Ok(false);
         }
+        // Nobody vouches for units that are not there: deleted queues are written anew.
         let start = file.start as i64;
+        if start > self.queues_end {
+            return Ok(false);
+        }
         Ok(if self.last_exit_ok {
-            start <= self.queues_end
+            true
         } else if self.fields.logics_physical_offset > 0 {
             start <= self.fields.logics_physical_offset
         } else {
-            record.store_timestamp <= self.fields.logics_msg_timestamp
+            // A checkpoint of 4.9 or 5.3 (`StoreCheckpoint.getMinTimestamp`).
+            record.store_timestamp <= self.fields.min_timestamp()
         })
     }
 }
