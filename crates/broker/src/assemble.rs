@@ -43,6 +43,8 @@ use crate::tables::topics::{TopicTable, batch_topics};
 
 /// How often silent clients are looked for (`ClientHousekeepingService`).
 const CLIENT_SCAN: Duration = Duration::from_secs(10);
+/// How often tables that could not be written are tried again.
+const SAVE_AGAIN: Duration = Duration::from_secs(1);
 /// How long each step of a stop may take.
 const STOP_STEP: Duration = Duration::from_secs(3);
 
@@ -160,6 +162,11 @@ impl Broker {
         let schedule = self.schedule.clone();
         self.every(ms(resolved.store.flush_delay_offset_interval), move || schedule.save_what_is_on_disk());
         self.every(CLIENT_SCAN, move || clients.expire());
+        let (topics, groups) = (self.topics.clone(), self.groups.clone());
+        self.every(SAVE_AGAIN, move || {
+            topics.save_again();
+            groups.save_again();
+        });
     }
 
     /// Runs `work` on the blocking pool once a period until the broker stops.

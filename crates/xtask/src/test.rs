@@ -34,7 +34,7 @@ const BUILD: Step = cargo(
     &["build", "--release", "--workspace", "--bin", "mqnamesrv", "--bin", "mqbroker", "--bin", "raptormq"],
 );
 
-const CI: [Step; 6] = [
+const CI: [Step; 7] = [
     compat(
         "client 5.5.0 on our servers",
         &["run", "--servers", "ours", "--clients", "5.5.0", "--second-try"],
@@ -56,9 +56,10 @@ const CI: [Step; 6] = [
         &["kill9", "--cycles", "5", "--flush", "sync", "--messages-max", "100000"],
     ),
     compat("a store from RocketMQ 5.5.0 and 4.9.7 to us and back", &["hand-back", "--java", "5.5.0,4.9.7"]),
+    compat("faults of disk, descriptors and operator", &["faults"]),
 ];
 
-const FULL: [Step; 4] = [
+const FULL: [Step; 5] = [
     compat("all clients on both makes of servers", &["run", "--second-try"]),
     compat("100 times kill -9, asynchronous flush", &["kill9", "--cycles", "100", "--flush", "async"]),
     compat("100 times kill -9, synchronous flush", &["kill9", "--cycles", "100", "--flush", "sync"]),
@@ -66,6 +67,7 @@ const FULL: [Step; 4] = [
         "a store from RocketMQ 5.5.0, 5.3.3 and 4.9.7 to us and back, twice",
         &["hand-back", "--java", "5.5.0,5.3.3,4.9.7", "--rounds", "2"],
     ),
+    compat("faults of disk, descriptors and operator", &["faults"]),
 ];
 
 /// Runs the steps; true when nothing failed.

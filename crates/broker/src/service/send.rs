@@ -8,7 +8,7 @@ use raptormq_base::clock::Clock;
 use raptormq_message::props::{self, NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR, Properties, keys};
 use raptormq_message::{NewMessage, UniqueIds, batch, flags, offset_msg_id};
 use raptormq_remoting::{Refusal, Reply, Request, later};
-use raptormq_store::{Appended, FlushMode, FlushOutcome, Store};
+use raptormq_store::{AppendError, Appended, FlushMode, FlushOutcome, Store};
 use raptormq_wire::body::{TopicConfig, TopicFilterType};
 use raptormq_wire::header::{
     SendMessageRequestHeader, SendMessageRequestHeaderV2, SendMessageResponseHeader,
@@ -124,6 +124,10 @@ impl SendService {
             .flatten()
             .or_else(|| if retry { self.topics.create_on_send_back(name, 1, false, sys_flag) } else { None });
         let Some((topic, _)) = created else {
+            if self.topics.is_unsaved() {
+                let full = AppendError::Full("the topic table cannot be written".to_owned());
+                return self.refuse(&broker, store_message::refusal(&self.store, full));
+            }
             let remark = format!("topic[{name}] not exist, apply first please!{FAQ}");
             return self.refuse(&broker, Refusal::new(ResponseCode::TOPIC_NOT_EXIST, remark));
         };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use raptormq_base::clock::Clock;
@@ -24,6 +25,8 @@ pub struct GroupTable {
     /// Groups of light message queues need not exist (`LmqSubscriptionGroupManager`).
     enable_lmq: bool,
     saving: Mutex<()>,
+    /// The last write of the file failed.
+    unsaved: AtomicBool,
 }
 
 struct State {
@@ -52,7 +55,14 @@ impl GroupTable {
             state.forbidden = loaded.forbidden_table;
             state.version = loaded.data_version;
         }
-        Ok(Self { clock, path, state: RwLock::new(state), enable_lmq, saving: Mutex::new(()) })
+        Ok(Self {
+            clock,
+            path,
+            state: RwLock::new(state),
+            enable_lmq,
+            saving: Mutex::new(()),
+            unsaved: AtomicBool::new(false),
+        })
     }
 
     /// A group that exists; that of a light message queue is made up.
@@ -139,15 +149,25 @@ impl GroupTable {
         }
     }
 
-    /// Writes the file. A failure is logged: the table in memory stays right and the next change writes again.
-    pub fn save(&self) {
+    /// Writes the file; whether that went well. A failure is logged: the table in memory stays right, and the next
+    /// change or [`Self::save_again`] writes it.
+    pub fn save(&self) -> bool {
         // Waiting for another writer is waiting for the disk, too.
         let saved = blocking(|| {
             let _one_at_a_time = self.saving.lock();
             persist::save(&self.path, &self.wrapper())
         });
-        if let Err(error) = saved {
+        if let Err(error) = &saved {
             tracing::error!(file = %self.path.display(), %error, "consumer groups are not persisted");
+        }
+        self.unsaved.store(saved.is_err(), Ordering::SeqCst);
+        saved.is_ok()
+    }
+
+    /// Writes the file if the last time failed.
+    pub fn save_again(&self) {
+        if self.unsaved.load(Ordering::SeqCst) && self.save() {
+            tracing::info!(file = %self.path.display(), "consumer groups are persisted again");
         }
     }
 }

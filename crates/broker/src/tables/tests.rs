@@ -109,9 +109,7 @@ fn twice(directory: &Path, file: &str, bytes: &[u8]) -> Option<(String, String)>
     Some((first, shown(directory, file).expect("what was saved can be loaded")))
 }
 
-fn shown(directory: &Path, file: &str) -> Option<String> {
-    let path = directory.join(file);
-    let clock = || Arc::new(ManualClock::new(7));
+fn defaults() -> Resolved {
     let host = Host {
         user_home: "/home/u".into(),
         rocketmq_home: None,
@@ -120,9 +118,15 @@ fn shown(directory: &Path, file: &str) -> Option<String> {
         local_address: "10.0.0.1".into(),
         cpus: 2,
     };
+    Resolved::resolve(Resolved::defaults(&host), None).unwrap()
+}
+
+fn shown(directory: &Path, file: &str) -> Option<String> {
+    let path = directory.join(file);
+    let clock = || Arc::new(ManualClock::new(7));
     match file {
         "topics.json" => {
-            let resolved = Resolved::resolve(Resolved::defaults(&host), None).unwrap();
+            let resolved = defaults();
             let table = TopicTable::load(path, &resolved.broker, &resolved.store, clock()).ok()?;
             table.save();
             Some(json::to_string(&table.wrapper()))
@@ -180,4 +184,26 @@ fn the_texts_that_damage_begins_with_are_whole() {
             "{first}"
         );
     }
+}
+
+/// A topic whose table cannot be written does not exist, or a crash would take it away with its messages.
+#[test]
+fn a_topic_that_cannot_be_persisted_is_not_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config");
+    std::fs::create_dir(&config).unwrap();
+    let resolved = defaults();
+    let path = config.join("topics.json");
+    let topics =
+        TopicTable::load(path, &resolved.broker, &resolved.store, Arc::new(ManualClock::new(7))).unwrap();
+    // A file where the directory should be.
+    std::fs::remove_dir(&config).unwrap();
+    std::fs::write(&config, "").unwrap();
+    assert!(topics.create_on_send("T", "TBW102", 4, 0).is_none() && topics.is_unsaved());
+    assert!(!topics.contains("T"));
+    std::fs::remove_file(&config).unwrap();
+    std::fs::create_dir(&config).unwrap();
+    topics.save_again();
+    assert!(!topics.is_unsaved() && config.join("topics.json").exists());
+    assert!(topics.create_on_send("T", "TBW102", 4, 0).is_some());
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use raptormq_base::clock::Clock;
@@ -86,6 +87,8 @@ pub struct TopicTable {
     /// Light message queues need no topic (`LmqTopicConfigManager`).
     enable_lmq: bool,
     saving: Mutex<()>,
+    /// The last write of the file failed.
+    unsaved: AtomicBool,
 }
 
 impl TopicTable {
@@ -126,7 +129,15 @@ impl TopicTable {
         }
         let state = RwLock::new(State { table, version });
         let enable_lmq = store.enable_lmq;
-        Ok(Self { clock, path, state, own_system_topics, enable_lmq, saving: Mutex::new(()) })
+        Ok(Self {
+            clock,
+            path,
+            state,
+            own_system_topics,
+            enable_lmq,
+            saving: Mutex::new(()),
+            unsaved: AtomicBool::new(false),
+        })
     }
 
     /// A topic; that of a light message queue is made up.
@@ -278,20 +289,35 @@ impl TopicTable {
         changed
     }
 
+    /// Whether the last write of the file failed: no topic can be made then.
+    pub fn is_unsaved(&self) -> bool {
+        self.unsaved.load(Ordering::SeqCst)
+    }
+
     /// Moves the version without a change, so that name servers take the table again (a new broker permission).
     pub fn touch(&self) {
         self.state.write().version.advance(0, self.clock.wall_ms());
     }
 
-    /// Writes the file. A failure is logged: the table in memory stays right and the next change writes again.
-    pub fn save(&self) {
+    /// Writes the file; whether that went well. A failure is logged: the table in memory stays right, and the next
+    /// change or [`Self::save_again`] writes it.
+    pub fn save(&self) -> bool {
         // Waiting for another writer is waiting for the disk, too.
         let saved = blocking(|| {
             let _one_at_a_time = self.saving.lock();
             persist::save(&self.path, &self.wrapper())
         });
-        if let Err(error) = saved {
+        if let Err(error) = &saved {
             tracing::error!(file = %self.path.display(), %error, "topics are not persisted");
+        }
+        self.unsaved.store(saved.is_err(), Ordering::SeqCst);
+        saved.is_ok()
+    }
+
+    /// Writes the file if the last time failed.
+    pub fn save_again(&self) {
+        if self.unsaved.load(Ordering::SeqCst) && self.save() {
+            tracing::info!(file = %self.path.display(), "topics are persisted again");
         }
     }
 
@@ -310,8 +336,14 @@ impl TopicTable {
             state.version.advance(0, self.clock.wall_ms());
             created
         };
+        if !self.save() {
+            // Messages must not be acknowledged in a topic that a crash would take away. Java does.
+            let mut state = self.state.write();
+            state.table.remove(name);
+            state.version.advance(0, self.clock.wall_ms());
+            return None;
+        }
         tracing::info!(topic = name, queues = created.write_queue_nums, "topic created");
-        self.save();
         Some((created, true))
     }
 }
