@@ -120,6 +120,7 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         .on       (Code::GET_BROKER_CONFIG,                   Both, &l.admin,     &s.config_admin,  ConfigAdmin::get)
         .blocking (Code::UPDATE_BROKER_CONFIG,                Both, &l.admin,     &s.config_admin,  ConfigAdmin::update)
         .blocking (Code::GET_BROKER_RUNTIME_INFO,             Both, &l.admin,     &s.runtime_admin, RuntimeAdmin::info)
+        .on       (Code::DELETE_EXPIRED_COMMITLOG,            Both, &l.admin,     &s.runtime_admin, RuntimeAdmin::delete_expired_files)
         .on       (Code::GET_ALL_DELAY_OFFSET,                Both, &l.admin,     &s.runtime_admin, RuntimeAdmin::delay_offsets)
         // What Java answers and this broker does not yet: refused with the reason, so that nobody waits for an effect.
         .refuse   (Code::UPDATE_AND_CREATE_TOPIC_LIST,              "this administration command is not supported yet")
@@ -138,7 +139,6 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         .refuse   (Code::GET_BROKER_CONSUME_STATS,                  "this administration command is not supported yet")
         .refuse   (Code::QUERY_CONSUME_QUEUE,                       "this administration command is not supported yet")
         .refuse   (Code::GET_ALL_PRODUCER_INFO,                     "this administration command is not supported yet")
-        .refuse   (Code::DELETE_EXPIRED_COMMITLOG,                  "this administration command is not supported yet")
         .refuse   (Code::QUERY_TOPICS_BY_CONSUMER,                  "this administration command is not supported yet")
         .refuse   (Code::QUERY_SUBSCRIPTION_BY_CONSUMER,            "this administration command is not supported yet")
         .refuse   (Code::UPDATE_AND_GET_GROUP_FORBIDDEN,            "this administration command is not supported yet")

@@ -31,6 +31,12 @@ pub struct RuntimeAdmin {
 }
 
 impl RuntimeAdmin {
+    /// DELETE_EXPIRED_COMMITLOG: expired files go within the next runs of retention, whatever the hour.
+    pub fn delete_expired_files(&self, _: &Request) -> Answer {
+        self.store.delete_expired_files();
+        Ok(success())
+    }
+
     /// GET_BROKER_RUNTIME_INFO: the keys for which there are real values.
     pub fn info(&self, _: &Request) -> Answer {
         let (put, get) = self.stats.messages();
