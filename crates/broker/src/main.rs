@@ -9,7 +9,7 @@ use raptormq_broker::Broker;
 use raptormq_broker::config::{HONOURED, Resolved};
 use raptormq_runtime::console::{complain, print, say};
 use raptormq_runtime::{NO_HOME_TEXT, StopSignals, detect_host, exit as code, init_logging, load_config};
-use raptormq_runtime::{parse_args, print_config, refuse_enforced_tls};
+use raptormq_runtime::{parse_args, print_config, raise_open_files, refuse_enforced_tls};
 
 /// The sections that `-p` and `-m` print: Java leaves out `MessageStoreConfig`.
 const PRINTED: &[&str] = &["BrokerConfig", "NettyServerConfig", "NettyClientConfig", "AuthConfig"];
@@ -17,6 +17,7 @@ const PRINTED: &[&str] = &["BrokerConfig", "NettyServerConfig", "NettyClientConf
 fn main() {
     let args = parse_args("mqbroker", true, std::env::args().skip(1)).unwrap_or_else(|code| exit(code));
     init_logging();
+    raise_open_files();
     let host = detect_host(None);
     let mut config = Resolved::defaults(&host);
     if let Err(error) = load_config(&mut config, args.config_file.as_deref(), HONOURED, args.strict) {

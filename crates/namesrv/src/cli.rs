@@ -6,7 +6,8 @@ use std::time::Duration;
 use raptormq_base::clock::SystemClock;
 use raptormq_runtime::console::say;
 use raptormq_runtime::{
-    NO_HOME_TEXT, StopSignals, detect_host, exit, init_logging, parse_args, print_config, refuse_enforced_tls,
+    NO_HOME_TEXT, StopSignals, detect_host, exit, init_logging, parse_args, print_config, raise_open_files,
+    refuse_enforced_tls,
 };
 
 use crate::{Namesrv, SECTIONS, load};
@@ -21,6 +22,7 @@ pub fn main(args: impl IntoIterator<Item = String>) -> i32 {
         Err(code) => return code,
     };
     init_logging();
+    raise_open_files();
     let config = match load(&detect_host(None), args.config_file.as_deref(), args.strict) {
         Ok(config) => config,
         Err(error) => return failed(&error),

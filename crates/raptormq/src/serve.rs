@@ -11,7 +11,9 @@ use raptormq_broker::Broker;
 use raptormq_broker::config::{HONOURED, Resolved};
 use raptormq_namesrv::Namesrv;
 use raptormq_runtime::console::say;
-use raptormq_runtime::{StopSignals, detect_host, init_logging, load_config, refuse_enforced_tls};
+use raptormq_runtime::{
+    StopSignals, detect_host, init_logging, load_config, raise_open_files, refuse_enforced_tls,
+};
 
 const STOP_GRACE: Duration = Duration::from_secs(3);
 
@@ -38,6 +40,7 @@ pub struct Options {
 /// Serves until a signal asks to stop; the exit code.
 pub fn run(options: Options) -> anyhow::Result<i32> {
     init_logging();
+    raise_open_files();
     refuse_enforced_tls().map_err(anyhow::Error::msg)?;
     std::fs::create_dir_all(&options.data)
         .with_context(|| format!("cannot create {}", options.data.display()))?;

@@ -251,6 +251,7 @@ fn run_rebuild(place: &Place, yes: bool, accept_cut: bool) -> anyhow::Result<i32
     }
     // Recovery tells in the log what it finds.
     raptormq_runtime::init_logging();
+    raptormq_runtime::raise_open_files();
     rebuild(directory, &plan, accept_cut)?;
     println!("rebuilt");
     report(&place.open()?, &Verification::default())

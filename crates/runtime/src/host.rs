@@ -51,3 +51,15 @@ fn local_address() -> String {
         None => "127.0.0.1".to_owned(),
     }
 }
+
+/// Raises the limit of open files as far as it may be raised, as a JVM does (`-XX:+MaxFDLimit`): queues in use, log
+/// files and connections need one each.
+pub fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+    {
+        tracing::warn!(%error, current = limit.current, "the limit of open files cannot be raised");
+    }
+}

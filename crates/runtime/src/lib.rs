@@ -10,7 +10,7 @@ mod signals;
 
 pub use cli::{ServerArgs, parse_args};
 pub use conf::{ConfError, load_config, print_config};
-pub use host::detect_host;
+pub use host::{detect_host, raise_open_files};
 pub use java_options::{StoreOptions, frame_max, java_option, refuse_enforced_tls, store_options};
 pub use logging::init_logging;
 pub use signals::{Stop, StopSignals};

@@ -76,6 +76,10 @@ impl Running {
         Self::spawn(mqbroker(home).arg("-c").arg(conf(home, port, extra)), port)
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn spawn(command: &mut Command, port: u16) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut boot_line = String::new();

@@ -1,4 +1,4 @@
-//! Expired files, deleted by request.
+//! Files: expired ones are deleted by request, and enough can be open.
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
@@ -9,6 +9,22 @@ use std::time::{Duration, SystemTime};
 use raptormq_wire::RequestCode;
 use raptormq_wire::header::GetMinOffsetRequestHeader;
 use support::{Running, field, send};
+
+/// A JVM raises the limit of open files by itself; thousands of queues in use need it.
+#[test]
+fn the_limit_of_open_files_is_raised() {
+    let home = tempfile::tempdir().unwrap();
+    let conf = support::conf(home.path(), 25_120, "");
+    let broker = env!("CARGO_BIN_EXE_mqbroker");
+    let mut command = std::process::Command::new("sh");
+    let script = format!("ulimit -Sn 300 && exec {broker} -c {}", conf.display());
+    command.args(["-c", &script]).env("ROCKETMQ_HOME", home.path());
+    let broker = Running::spawn(&mut command, 25_120);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", broker.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let values: Vec<&str> = line.split_whitespace().skip(3).take(2).collect();
+    assert!(values[0] == values[1] && values[0] != "300", "{line}");
+}
 
 /// Files are kept by the time of their last change; the hour of `deleteWhen` does not matter to a request.
 #[test]
