@@ -39,6 +39,11 @@ pub(crate) trait Watch: Send + Sync {
     fn before(&self, call: Call<'_>) -> io::Result<()>;
     /// After it succeeded.
     fn after(&self, call: Call<'_>);
+    /// Before a file is read other than through a map; an error is the outcome.
+    fn read(&self, path: &Path) -> io::Result<()> {
+        let _ = path;
+        Ok(())
+    }
 }
 
 /// The door.
@@ -161,11 +166,18 @@ impl StoreFile {
     }
 
     pub(crate) fn read_exact_at(&self, buf: &mut [u8], at: u64) -> io::Result<()> {
+        self.reading()?;
         self.file.read_exact_at(buf, at)
+    }
+
+    #[inline]
+    fn reading(&self) -> io::Result<()> {
+        self.fs.0.as_ref().map_or(Ok(()), |watch| watch.read(&self.path))
     }
 
     /// Reads at `at` only if that needs no disk access; `None` when it does, or cannot be told.
     pub(crate) fn read_cached(&self, buf: &mut [u8], at: u64) -> Option<usize> {
+        self.reading().ok()?;
         let mut parts = [io::IoSliceMut::new(buf)];
         rustix::io::preadv2(&self.file, &mut parts, at, rustix::io::ReadWriteFlags::NOWAIT).ok()
     }

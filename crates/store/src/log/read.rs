@@ -9,7 +9,7 @@ use crate::config::StoreConfig;
 use crate::index::Range;
 use crate::queue::batch::{BATCH_UNIT, BatchQueue};
 use crate::queue::ext::{Ext, is_address};
-use crate::queue::one::{ConsumeQueue, Wait, WouldBlock};
+use crate::queue::one::{ConsumeQueue, NotRead, Wait};
 use crate::queue::table::Queue;
 use crate::queue::unit::{UNIT, Unit};
 use crate::segment::Segment;
@@ -31,7 +31,7 @@ impl Shared {
     }
 
     /// Messages of a queue. With [`Wait::No`] nothing is read that may have to come from disk.
-    pub(crate) fn get(&self, request: &GetRequest<'_>, wait: Wait) -> Result<GetResult, WouldBlock> {
+    pub(crate) fn get(&self, request: &GetRequest<'_>, wait: Wait) -> Result<GetResult, NotRead> {
         let log_max = self.log_max();
         let mut result = GetResult {
             status: GetStatus::NoMessageInQueue,
@@ -62,8 +62,20 @@ impl Shared {
         (result.status, result.next_begin_offset) = (status, next);
         if status == GetStatus::NoMatchedMessage {
             let last_read = match &queue {
-                Queue::Simple(queue) => self.fill(request, queue, log_max, wait, &mut result)?,
-                Queue::Batch(queue) => self.fill_batches(request, queue, log_max, wait, &mut result)?,
+                Queue::Simple(queue) => self.fill(request, queue, log_max, wait, &mut result),
+                Queue::Batch(queue) => self.fill_batches(request, queue, log_max, wait, &mut result),
+            };
+            let last_read = match last_read {
+                Err(NotRead::Failed(errno)) => {
+                    let error = std::io::Error::from_raw_os_error(errno);
+                    tracing::error!(topic = request.topic, queue = request.queue_id, offset, %error, "cannot be read");
+                    // The reader gets what comes before, and the place of what cannot be read to begin with next.
+                    if result.bytes == 0 {
+                        result.status = GetStatus::OffsetFoundNull;
+                    }
+                    log_max
+                }
+                other => other?,
             };
             result.suggest_slave = log_max.saturating_sub(last_read) > self.memory.load(Ordering::Relaxed);
         }
@@ -78,7 +90,7 @@ impl Shared {
         log_max: u64,
         wait: Wait,
         result: &mut GetResult,
-    ) -> Result<u64, WouldBlock> {
+    ) -> Result<u64, NotRead> {
         let config = self.live();
         let memory = self.memory.load(Ordering::Relaxed);
         let skip_max = (config.max_filter_message_size as i64).max(i64::from(request.max_nums) * UNIT as i64);
@@ -127,7 +139,9 @@ impl Shared {
                         continue;
                     }
                     if let Some(filter) = &request.filter
-                        && !match tags_code(&unit, ext.as_deref(), wait)? {
+                        && !match tags_code(&unit, ext.as_deref(), wait)
+                            .inspect_err(|_| result.next_begin_offset = queue_offset)?
+                        {
                             Some(tags_code) => filter.matches_queue(tags_code),
                             None => filter.matches_unknown(),
                         }
@@ -137,7 +151,9 @@ impl Shared {
                         }
                         continue;
                     }
-                    let Some(record) = self.record(log_offset, size, in_memory, wait)? else {
+                    let record = self.record(log_offset, size, in_memory, wait);
+                    let record = record.inspect_err(|_| result.next_begin_offset = queue_offset)?;
+                    let Some(record) = record else {
                         if result.bytes == 0 {
                             result.status = GetStatus::MessageWasRemoving;
                         }
@@ -174,7 +190,7 @@ impl Shared {
         log_max: u64,
         wait: Wait,
         result: &mut GetResult,
-    ) -> Result<u64, WouldBlock> {
+    ) -> Result<u64, NotRead> {
         let config = self.live();
         let memory = self.memory.load(Ordering::Relaxed);
         let skip_max =
@@ -214,7 +230,10 @@ impl Shared {
                 if request.filter.as_ref().is_some_and(|filter| !filter.matches_queue(unit.tags_code)) {
                     continue;
                 }
-                let Some(record) = self.record(log_offset, size, in_memory, wait)? else {
+                let record = self.record(log_offset, size, in_memory, wait);
+                let record =
+                    record.inspect_err(|_| result.next_begin_offset = unit.base.max(request.offset))?;
+                let Some(record) = record else {
                     if result.bytes == 0 {
                         result.status = GetStatus::MessageWasRemoving;
                     }
@@ -243,14 +262,14 @@ impl Shared {
         size: usize,
         in_memory: bool,
         wait: Wait,
-    ) -> Result<Option<Bytes>, WouldBlock> {
+    ) -> Result<Option<Bytes>, NotRead> {
         let Some(segment) = self.segments.find(log_offset) else { return Ok(None) };
         if in_memory {
             return Ok(segment.slice(log_offset, size));
         }
         match wait {
-            Wait::No => Err(WouldBlock),
-            Wait::Yes => Ok(segment.read(log_offset, size)),
+            Wait::No => Err(NotRead::WouldBlock),
+            Wait::Yes => Ok(segment.read(log_offset, size)?),
         }
     }
 
@@ -430,7 +449,7 @@ fn is_full(
 
 /// What a filter compares with tags: what the unit holds, or its extension. `None` where the extension is not there,
 /// or queues have none by now: the address says nothing about the tag (`CqUnit.isTagsCodeValid`).
-fn tags_code(unit: &Unit, ext: Option<&Ext>, wait: Wait) -> Result<Option<i64>, WouldBlock> {
+fn tags_code(unit: &Unit, ext: Option<&Ext>, wait: Wait) -> Result<Option<i64>, NotRead> {
     if !is_address(unit.tags_code) {
         return Ok(Some(unit.tags_code));
     }

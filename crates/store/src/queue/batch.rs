@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::RwLock;
 
-use super::one::{Wait, WouldBlock};
+use super::one::{NotRead, Rewound, Wait};
 use super::stream::Stream;
 use crate::fs::Fs;
 use crate::types::{Boundary, OpenError};
@@ -106,6 +106,10 @@ pub(crate) struct BatchQueue {
     pub(crate) next_offset: AtomicI64,
     /// The topic is gone: whoever still holds this queue must look it up again.
     pub(crate) deleted: AtomicBool,
+    /// Recovery has put it back to where its walk began.
+    pub(crate) rewound: AtomicBool,
+    /// Number of the first unit that [`BatchQueue::load`] found not to follow the one before.
+    ordered: AtomicI64,
     state: RwLock<State>,
 }
 
@@ -118,6 +122,8 @@ impl BatchQueue {
             stream: Stream::new(fs, dir, file_len),
             next_offset: AtomicI64::new(0),
             deleted: AtomicBool::new(false),
+            rewound: AtomicBool::new(false),
+            ordered: AtomicI64::new(i64::MAX),
             state: RwLock::new(EMPTY),
         }
     }
@@ -129,22 +135,41 @@ impl BatchQueue {
         let per_file = self.per_file();
         let mut at = start.max(end - 3 * per_file);
         let mut chunk = vec![0; LEN * CHUNK];
+        let (mut before, mut ordered): (Option<BatchUnit>, _) = (None, i64::MAX);
         'walk: while at < end {
             let count = (CHUNK as i64).min(end - at).min(per_file - at % per_file) as usize;
             let chunk = &mut chunk[..LEN * count];
-            if !matches!(self.stream.read(at as u64 * BATCH_UNIT, chunk, Wait::Yes), Ok(true)) {
+            let read = self.stream.read(at as u64 * BATCH_UNIT, chunk, Wait::Yes);
+            if !read.map_err(|why| self.stream.failed(why))? {
                 break;
             }
             for bytes in chunk.as_chunks::<LEN>().0 {
-                if !BatchUnit::decode(bytes).is_valid() {
+                let unit = BatchUnit::decode(bytes);
+                if !unit.is_valid() {
                     break 'walk;
                 }
+                if before
+                    .is_some_and(|before| unit.base < before.next() || unit.log_offset < before.log_end())
+                {
+                    ordered = ordered.min(at);
+                }
+                before = Some(unit);
                 at += 1;
             }
         }
-        self.stream.set_end(at as u64 * BATCH_UNIT)?;
-        self.settle();
-        Ok(())
+        self.ordered.store(ordered, Ordering::Relaxed);
+        self.set_end(at)
+    }
+
+    /// Moves the end to the unit with this number.
+    fn set_end(&self, number: i64) -> Result<(), OpenError> {
+        self.stream.set_end(number as u64 * BATCH_UNIT)?;
+        self.settle()
+    }
+
+    /// One unit, where one that cannot be read must not pass for one that is not there.
+    fn unit_on_disk(&self, number: i64) -> Result<Option<BatchUnit>, OpenError> {
+        self.read_unit(number, Wait::Yes).map_err(|why| self.stream.failed(why))
     }
 
     fn per_file(&self) -> i64 {
@@ -158,16 +183,17 @@ impl BatchQueue {
     }
 
     /// Finds the state anew from the first unit and the last.
-    fn settle(&self) {
+    fn settle(&self) -> Result<(), OpenError> {
         let (first, end) = self.units();
-        let last = (first < end).then(|| self.unit(end - 1)).flatten();
-        let state = match (self.unit(first), last) {
+        let last = if first < end { self.unit_on_disk(end - 1)? } else { None };
+        let state = match (self.unit_on_disk(first)?, last) {
             (Some(lowest), Some(last)) => {
                 State { first, min: lowest.base, max: last.next(), max_log_end: last.log_end() }
             }
             _ => State { first, ..EMPTY },
         };
         *self.state.write() = state;
+        Ok(())
     }
 
     /// Log offset after the last record that has a unit; -1 when there is none.
@@ -206,7 +232,7 @@ impl BatchQueue {
     }
 
     /// One unit by number.
-    pub(crate) fn read_unit(&self, number: i64, wait: Wait) -> Result<Option<BatchUnit>, WouldBlock> {
+    pub(crate) fn read_unit(&self, number: i64, wait: Wait) -> Result<Option<BatchUnit>, NotRead> {
         let Some(at) = u64::try_from(number).ok().and_then(|number| number.checked_mul(BATCH_UNIT)) else {
             return Ok(None);
         };
@@ -219,7 +245,7 @@ impl BatchQueue {
     }
 
     /// Number of the unit whose messages include `offset`, or of the last one before (`getBatchMsgIndexBuffer`).
-    pub(crate) fn find(&self, offset: i64, wait: Wait) -> Result<Option<i64>, WouldBlock> {
+    pub(crate) fn find(&self, offset: i64, wait: Wait) -> Result<Option<i64>, NotRead> {
         let (low, end) = self.units();
         if offset >= self.state.read().max {
             return Ok(None);
@@ -271,25 +297,64 @@ impl BatchQueue {
         }
         let (first, end) = self.units();
         let mut to = end;
-        while to > first && self.unit(to - 1).is_none_or(|unit| unit.log_offset >= log_end) {
+        while to > first && self.unit_on_disk(to - 1)?.is_none_or(|unit| unit.log_offset >= log_end) {
             to -= 1;
         }
         tracing::warn!(topic = %self.topic, queue = self.queue_id, from = end, to, "truncating batch queue");
-        self.stream.set_end(to as u64 * BATCH_UNIT)?;
-        self.settle();
-        Ok(())
+        self.set_end(to)
+    }
+
+    /// After a crash: ends the queue before the first unit that points at or beyond `log_start`, where the walk over
+    /// the log begins, or that does not follow the one before. What comes from there on is not known to be on disk, and
+    /// a loss of power may have left a part of a unit: the last one says nothing about those before.
+    pub(crate) fn rewind_to_log(&self, log_start: i64) -> Result<(), OpenError> {
+        let ordered = self.ordered.swap(i64::MAX, Ordering::Relaxed);
+        self.keep_while(ordered, |unit| unit.log_offset < log_start)
+    }
+
+    /// Puts the end before the batch whose first message is at `base`, so that it and everything after it is added
+    /// anew. A queue that ends before that lacks units, unless the log does not have their records either.
+    pub(crate) fn rewind(&self, base: i64, log_min: u64) -> io::Result<Rewound> {
+        self.keep_while(i64::MAX, |unit| unit.next() <= base).map_err(io::Error::other)?;
+        let state = *self.state.read();
+        let lacks = state.max < base && state.max_log_end > log_min as i64;
+        Ok(if lacks { Rewound::Lacks } else { Rewound::Done })
+    }
+
+    /// Ends the queue before unit `limit` and before the first one that is not to be kept; all before it are.
+    fn keep_while(&self, limit: i64, keep: impl Fn(BatchUnit) -> bool) -> Result<(), OpenError> {
+        let (first, end) = self.units();
+        let (mut low, mut high) = (first, end.min(limit));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.unit_on_disk(middle)?.is_some_and(&keep) { low = middle + 1 } else { high = middle }
+        }
+        if low == end {
+            return Ok(());
+        }
+        tracing::info!(topic = %self.topic, queue = self.queue_id, from = end, to = low, "rewinding batch queue");
+        self.set_end(low)
     }
 
     /// Moves the minimum to the first unit that points at or beyond `log_min` (`correctMinOffset`).
     pub(crate) fn correct_min(&self, log_min: i64) {
         let (first, end) = self.units();
-        let points_below = |number: i64| self.unit(number).is_some_and(|unit| unit.log_offset < log_min);
-        let (mut low, mut high) = (first.max(self.state.read().first), end);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if points_below(middle) { low = middle + 1 } else { high = middle }
-        }
-        let min = self.unit(low).map(|unit| unit.base);
+        let search = || -> Result<(i64, Option<i64>), OpenError> {
+            let (mut low, mut high) = (first.max(self.state.read().first), end);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                let below = self.unit_on_disk(middle)?.is_some_and(|unit| unit.log_offset < log_min);
+                if below { low = middle + 1 } else { high = middle }
+            }
+            Ok((low, self.unit_on_disk(low)?.map(|unit| unit.base)))
+        };
+        let (low, min) = match search() {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::error!(topic = %self.topic, queue = self.queue_id, %error, "queue minimum is unknown, it stays");
+                return;
+            }
+        };
         let mut state = self.state.write();
         state.first = low;
         state.min = match min {
@@ -452,7 +517,8 @@ impl Batches {
         let queues = self.topics.write().remove(topic)?;
         let outcome = queues.values().map(|queue| queue.destroy()).fold(Ok(()), io::Result::and);
         let _ = std::fs::remove_dir(self.dir.join(topic));
-        Some(outcome)
+        // As for the other kind of queues: nothing of this may be back after a loss of power.
+        Some(outcome.and_then(|()| if self.dir.exists() { self.fs.sync_dir(&self.dir) } else { Ok(()) }))
     }
 
     /// Deletes all files. The topics stay what they are.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::one::{ConsumeQueue, Wait, WouldBlock};
+use super::one::{ConsumeQueue, NotRead, Wait};
 use super::stream::Stream;
 use crate::fs::Fs;
 use crate::types::OpenError;
@@ -24,6 +24,12 @@ const MAX_PLACE: u64 = (MAX_ADDRESS as u64).wrapping_sub(i64::MIN as u64);
 pub(crate) const EXT_MIN: usize = 2 + 8 + 8 + 2;
 /// The longest one (`MAX_EXT_UNIT_SIZE`).
 const EXT_MAX: usize = i16::MAX as usize;
+/// Units among which at least one is whole after a loss of power: more than two sectors hold.
+const TORN_MAX: usize = 64;
+/// Units among which an address is looked for; Java looks at the last three files.
+const LOOKED_AT: i64 = 100_000;
+/// The most files with extensions that can be lost.
+const LOST_MAX: u64 = 64;
 /// Bytes that stay free at the end of a file (`END_BLANK_DATA_LENGTH`).
 pub(crate) const END_BLANK: u64 = 4;
 
@@ -107,7 +113,7 @@ impl Ext {
     }
 
     /// The extension at `address`; `None` where there is none.
-    pub(crate) fn get(&self, address: i64, wait: Wait) -> Result<Option<ExtUnit>, WouldBlock> {
+    pub(crate) fn get(&self, address: i64, wait: Wait) -> Result<Option<ExtUnit>, NotRead> {
         let Some(place) = place_of(address) else { return Ok(None) };
         let mut bytes = [0; EXT_MIN];
         let file_len = self.stream.file_len;
@@ -117,42 +123,53 @@ impl Ext {
         Ok(ExtUnit::decode(&bytes))
     }
 
-    /// Opens the files and ends them after the extension at `last`, the highest address that the queue knows
-    /// (`truncateByMaxAddress`); without one, after the last thing that can be an extension (`recover`). The queue is
-    /// asked only if there are files.
-    pub(crate) fn load(&self, last: impl FnOnce() -> Option<i64>) -> Result<(), OpenError> {
+    /// Opens the files and ends them after the extension at the highest address that the queue knows among its last
+    /// units, as many as `highest` is given (`truncateByMaxAddress`); without one, after the last thing that can be an
+    /// extension (`recover`).
+    ///
+    /// Where that extension is lost, new ones begin behind its address: units that point to what is gone must not find
+    /// what is said of other messages.
+    pub(crate) fn load(&self, highest: impl Fn(i64) -> Option<i64>) -> Result<(), OpenError> {
         self.stream.load()?;
-        if self.stream.last_file().is_none() {
+        let has_files = self.stream.last_file().is_some();
+        let Some(address) = highest(if has_files { LOOKED_AT } else { TORN_MAX as i64 }) else {
+            return if has_files { self.stream.set_end(self.scan()?) } else { Ok(()) };
+        };
+        let place = place_of(address).unwrap_or(0);
+        if let Some(unit) = self.get(address, Wait::Yes).map_err(|why| self.stream.failed(why))? {
+            return self.stream.set_end(place + unit.size as u64);
+        }
+        tracing::error!(address, "the queue's last extension is not there");
+        let end = self.scan()?;
+        self.stream.set_end(end)?;
+        let len = self.stream.file_len;
+        let behind = place.saturating_add(len - place % len);
+        // An address that no run can have given is damage.
+        let possible = behind.saturating_add(2 * len) <= MAX_PLACE;
+        if place < end || !possible || has_files && behind - end > LOST_MAX * len {
             return Ok(());
         }
-        let last = last();
-        let known = last.and_then(|address| {
-            let unit = self.get(address, Wait::Yes).ok().flatten()?;
-            Some(place_of(address)? + unit.size as u64)
-        });
-        if let (Some(address), None) = (last, known) {
-            tracing::error!(address, "the queue's last extension is not there");
-        }
-        self.stream.set_end(known.unwrap_or_else(|| self.scan()))
+        self.stream.skip_to(behind)
     }
 
     /// The place after the last thing in the last file that can be an extension.
-    fn scan(&self) -> u64 {
-        let Some(start) = self.stream.last_file() else { return 0 };
+    fn scan(&self) -> Result<u64, OpenError> {
+        let Some(start) = self.stream.last_file() else { return Ok(0) };
         let mut at = start;
         loop {
             let mut size = [0; 2];
             let file_end = start + self.stream.file_len;
-            if at + 2 > file_end || !matches!(self.stream.read(at, &mut size, Wait::Yes), Ok(true)) {
-                return at;
+            let read = |size: &mut [u8]| self.stream.read(at, size, Wait::Yes);
+            if at + 2 > file_end || !read(&mut size).map_err(|why| self.stream.failed(why))? {
+                return Ok(at);
             }
             match i16::from_be_bytes(size) {
                 size if size as usize >= EXT_MIN && size > 0 && at + size as u64 <= file_end => {
                     at += size as u64
                 }
                 // The rest of the file is not used any more.
-                -1 => return file_end,
-                _ => return at,
+                -1 => return Ok(file_end),
+                _ => return Ok(at),
             }
         }
     }
@@ -188,13 +205,13 @@ impl Exts {
     /// Opens the extensions of a queue that is open itself.
     pub(crate) fn load(&self, queue: &ConsumeQueue) -> Result<(), OpenError> {
         let (min, max) = queue.range();
-        // Java looks at the last three files; without an address the place is found by a walk.
-        let last = || {
-            (min.max(max - 100_000)..max)
-                .rev()
-                .find_map(|at| queue.unit(at).map(|unit| unit.tags_code).filter(|code| is_address(*code)))
+        // The highest of some: a unit of which a loss of power left a part may have a small address, and the extensions
+        // behind that must stay.
+        let highest = |units: i64| {
+            let address = |at| queue.unit(at).map(|unit| unit.tags_code).filter(|code| is_address(*code));
+            (min.max(max - units)..max).rev().filter_map(address).take(TORN_MAX).max()
         };
-        self.of(&queue.topic, queue.queue_id).load(last)
+        self.of(&queue.topic, queue.queue_id).load(highest)
     }
 
     /// The extensions of a queue, made on demand; they have no files before the first one.

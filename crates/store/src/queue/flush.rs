@@ -25,7 +25,16 @@ pub(crate) struct QueueFlusher {
 impl QueueFlusher {
     /// Writes all tails, and makes them durable if `sync`.
     pub(crate) fn pass(&mut self, sinks: &Sinks, sync: bool) -> io::Result<()> {
-        sinks.queues.write_others(sync)?;
+        // Batch queues and extensions first: a unit must not be on disk without its extension.
+        sinks.queues.each_stream(|stream| {
+            stream.write()?;
+            self.new_entries.extend(stream.take_new_entries());
+            if sync {
+                return stream.sync().inspect_err(|_| self.unsure = true);
+            }
+            stream.trim_written();
+            Ok(())
+        })?;
         let dirty = sinks.take_dirty();
         let mut busy = BTreeSet::new();
         for (index, queue) in dirty.iter().enumerate() {

@@ -89,9 +89,38 @@ pub(crate) enum Rewound {
     Lacks,
 }
 
-/// What a read must not do when it may not wait.
+/// Why something that may be there is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct WouldBlock;
+pub(crate) enum NotRead {
+    /// It is not in memory, and the read may not wait.
+    WouldBlock,
+    /// The system refused it, with this `errno`.
+    Failed(i32),
+}
+
+impl From<io::Error> for NotRead {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error()))
+    }
+}
+
+impl From<NotRead> for io::Error {
+    fn from(why: NotRead) -> Self {
+        match why {
+            NotRead::WouldBlock => Self::from(io::ErrorKind::WouldBlock),
+            NotRead::Failed(errno) => Self::from_raw_os_error(errno),
+        }
+    }
+}
+
+/// The outcome of opening a file to read it; `None` where it was deleted meanwhile.
+pub(super) fn opened(file: io::Result<Arc<StoreFile>>) -> Result<Option<Arc<StoreFile>>, NotRead> {
+    match file {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// Whether a read may wait for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,7 +288,7 @@ impl ConsumeQueue {
     /// one answer never crosses files, as in Java. `None` below the minimum and where there is nothing.
     ///
     /// The answer is the number of units, at least 1.
-    pub(crate) fn read(&self, from: i64, buf: &mut [u8], wait: Wait) -> Result<Option<usize>, WouldBlock> {
+    pub(crate) fn read(&self, from: i64, buf: &mut [u8], wait: Wait) -> Result<Option<usize>, NotRead> {
         let Some(at) = u64::try_from(from).ok().and_then(|from| from.checked_mul(UNIT)) else {
             return Ok(None);
         };
@@ -281,24 +310,29 @@ impl ConsumeQueue {
         let Some(file) = inner.file_of(at, self.file_len) else { return Ok(None) };
         let (start, file) = (file.start, file.open(&self.fs));
         drop(inner);
-        let Ok(file) = file else { return Ok(None) };
+        let Some(file) = opened(file)? else { return Ok(None) };
         let buf = &mut buf[..len as usize];
         match wait {
             Wait::No => match file.read_cached(buf, at - start) {
                 Some(read) if read as u64 >= UNIT => Ok(Some(read / UNIT as usize)),
-                _ => Err(WouldBlock),
+                _ => Err(NotRead::WouldBlock),
             },
-            Wait::Yes => Ok(file.read_exact_at(buf, at - start).ok().map(|()| (len / UNIT) as usize)),
+            Wait::Yes => {
+                file.read_exact_at(buf, at - start)?;
+                Ok(Some((len / UNIT) as usize))
+            }
         }
     }
 
     /// One unit, waiting for the disk if need be.
     pub(crate) fn unit(&self, at: i64) -> Option<Unit> {
+        self.unit_on_disk(at).ok().flatten()
+    }
+
+    /// One unit, where one that cannot be read must not pass for one that is not there.
+    fn unit_on_disk(&self, at: i64) -> io::Result<Option<Unit>> {
         let mut buf = [0; UNIT as usize];
-        match self.read(at, &mut buf, Wait::Yes) {
-            Ok(Some(_)) => Unit::decode(&buf),
-            _ => None,
-        }
+        Ok(self.read(at, &mut buf, Wait::Yes)?.and_then(|_| Unit::decode(&buf)))
     }
 
     /// Positions, in messages, at which the files begin, and how many messages a file holds.
@@ -400,8 +434,9 @@ impl ConsumeQueue {
         let end = at;
         let mut last = None;
         while at > min {
-            let before = if at - 1 > min { self.unit(at - 2) } else { None };
-            last = self.unit(at - 1).filter(|unit| *unit == PRE_BLANK || sound(at - 1, *unit, before));
+            let unit = |at| self.unit_on_disk(at).map_err(fs::at(&self.dir));
+            let before = if at - 1 > min { unit(at - 2)? } else { None };
+            last = unit(at - 1)?.filter(|unit| *unit == PRE_BLANK || sound(at - 1, *unit, before));
             if last.is_some() {
                 break;
             }
@@ -442,7 +477,7 @@ impl ConsumeQueue {
 
     /// Moves the minimum to the first unit that points at or beyond `log_min` (`correctMinOffset`).
     pub(crate) fn correct_min(&self, log_min: i64) {
-        let (mut low, end) = {
+        let (low, end) = {
             let inner = self.inner.read();
             let first = inner.files.first().map_or(inner.mem_start, |file| file.start).min(inner.end());
             let low = inner.min.max(first);
@@ -455,18 +490,30 @@ impl ConsumeQueue {
                 (low, inner.end())
             }
         };
-        let points_inside = |at: u64| {
-            self.unit((at / UNIT) as i64).is_some_and(|unit| unit.log_offset >= log_min && unit != PRE_BLANK)
+        let points_inside = |at: u64| -> io::Result<bool> {
+            let unit = self.unit_on_disk((at / UNIT) as i64)?;
+            Ok(unit.is_some_and(|unit| unit.log_offset >= log_min && unit != PRE_BLANK))
         };
-        if low >= end || points_inside(low) {
-            return;
-        }
-        // Invariant: `low` points below, `high` does not (or is the end).
-        let mut high = end;
-        while high - low > UNIT {
-            let middle = low + (high - low) / UNIT / 2 * UNIT;
-            if points_inside(middle) { high = middle } else { low = middle }
-        }
+        let search = || -> io::Result<Option<u64>> {
+            if low >= end || points_inside(low)? {
+                return Ok(None);
+            }
+            // Invariant: `low` points below, `high` does not (or is the end).
+            let (mut low, mut high) = (low, end);
+            while high - low > UNIT {
+                let middle = low + (high - low) / UNIT / 2 * UNIT;
+                if points_inside(middle)? { high = middle } else { low = middle }
+            }
+            Ok(Some(high))
+        };
+        let high = match search() {
+            Ok(Some(high)) => high,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(topic = %self.topic, queue = self.queue_id, %error, "queue minimum is unknown, it stays");
+                return;
+            }
+        };
         let mut inner = self.inner.write();
         if high <= inner.end() {
             inner.min = inner.min.max(high);
@@ -496,6 +543,9 @@ impl ConsumeQueue {
             inner.files.remove(0);
             let first = inner.files[0].start;
             inner.min = inner.min.max(first);
+            drop(inner);
+            // Before the next one goes: after a loss of power no file may be back whose successor is not.
+            self.fs.sync_dir(&self.dir)?;
             deleted += 1;
         }
     }

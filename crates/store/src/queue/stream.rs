@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
-use super::one::{Wait, WouldBlock};
+use super::one::{NotRead, Wait, opened};
 use crate::fs::{self, Fs, Named, StoreFile};
 use crate::types::OpenError;
 
@@ -26,6 +26,8 @@ pub(crate) struct Stream {
     pub(crate) file_len: u64,
     /// The directories have entries that are not synced yet.
     new_entries: AtomicBool,
+    /// Files were there at the start, and nothing was written to them since. The run that made them may have crashed.
+    untouched: AtomicBool,
     inner: RwLock<Inner>,
     /// The file that was used last.
     recent: Mutex<Option<(u64, Arc<StoreFile>)>>,
@@ -59,6 +61,7 @@ impl Stream {
             dir,
             file_len,
             new_entries: AtomicBool::new(false),
+            untouched: AtomicBool::new(false),
             inner: RwLock::default(),
             recent: Mutex::default(),
         }
@@ -74,6 +77,7 @@ impl Stream {
             self.fs.remove_file(&file.path).map_err(fs::at(&file.path))?;
         }
         let end = files.last().map_or(0, |last| last.start + self.file_len);
+        self.untouched.store(!files.is_empty(), Ordering::Release);
         *self.inner.write() = Inner { files, mem_start: end, mem: Vec::new(), written: end, synced: end };
         Ok(())
     }
@@ -95,7 +99,7 @@ impl Stream {
     }
 
     /// Fills `buf` from `at` on; `false` where that is not all there.
-    pub(crate) fn read(&self, at: u64, buf: &mut [u8], wait: Wait) -> Result<bool, WouldBlock> {
+    pub(crate) fn read(&self, at: u64, buf: &mut [u8], wait: Wait) -> Result<bool, NotRead> {
         let inner = self.inner.read();
         let Some(end) = at.checked_add(buf.len() as u64).filter(|end| *end <= inner.end()) else {
             return Ok(false);
@@ -117,12 +121,20 @@ impl Stream {
         drop(inner);
         let buf = &mut buf[..split];
         let offset = at - file.start;
-        let Ok(file) = self.open(&file) else { return Ok(false) };
+        let Some(file) = opened(self.open(&file))? else { return Ok(false) };
         match wait {
-            Wait::Yes => Ok(file.read_exact_at(buf, offset).is_ok()),
+            Wait::Yes => {
+                file.read_exact_at(buf, offset)?;
+                Ok(true)
+            }
             Wait::No if file.read_cached(buf, offset) == Some(buf.len()) => Ok(true),
-            Wait::No => Err(WouldBlock),
+            Wait::No => Err(NotRead::WouldBlock),
         }
+    }
+
+    /// Why something of this row cannot be opened.
+    pub(crate) fn failed(&self, why: NotRead) -> OpenError {
+        fs::at(&self.dir)(why.into())
     }
 
     fn open(&self, file: &Named) -> io::Result<Arc<StoreFile>> {
@@ -167,6 +179,23 @@ impl Stream {
         Ok(())
     }
 
+    /// Moves the end forward to the start of a file; what is skipped reads as zeros.
+    pub(crate) fn skip_to(&self, to: u64) -> Result<(), OpenError> {
+        let mut inner = self.inner.write();
+        // Without a file before, the row begins there.
+        let mut start = inner.files.last().map_or(to, |last| last.start + self.file_len);
+        while start < to {
+            let path = self.dir.join(raptormq_message::file_name(start));
+            self.fs.create_sparse(&path, self.file_len).map_err(fs::at(&path))?;
+            self.new_entries.store(true, Ordering::Release);
+            inner.files.push(Named { start, path });
+            start += self.file_len;
+        }
+        inner.mem.clear();
+        (inner.mem_start, inner.written, inner.synced) = (to, to, to);
+        Ok(())
+    }
+
     /// Writes the tail to its files, which are created as needed.
     pub(crate) fn write(&self) -> io::Result<()> {
         loop {
@@ -196,6 +225,9 @@ impl Stream {
                 }
             };
             self.open(&file)?.write_all_at(&bytes, at - file.start)?;
+            if self.untouched.swap(false, Ordering::AcqRel) {
+                self.new_entries.store(true, Ordering::Release);
+            }
             self.inner.write().written = at + bytes.len() as u64;
         }
     }
@@ -240,10 +272,11 @@ impl Stream {
         }
     }
 
-    /// The directories that have an entry which is not durable yet: queue, topic and all queues.
+    /// The directories that have an entry which is not durable yet: queue, topic, all queues, and the store's root,
+    /// which gets the one for all queues with the first of them.
     pub(crate) fn take_new_entries(&self) -> BTreeSet<PathBuf> {
         let new = self.new_entries.swap(false, Ordering::AcqRel);
-        self.dir.ancestors().take(if new { 3 } else { 0 }).map(PathBuf::from).collect()
+        self.dir.ancestors().take(if new { 4 } else { 0 }).map(PathBuf::from).collect()
     }
 
     /// Deletes the files, except the last one, for which `expired` is true of their first byte; from the first one on,
@@ -267,6 +300,9 @@ impl Stream {
             self.fs.remove_file(&first.path)?;
             inner.files.retain(|file| file.start != first.start);
             self.recent.lock().take_if(|(start, _)| *start == first.start);
+            drop(inner);
+            // Before the next one goes: after a loss of power no file may be back whose successor is not.
+            self.fs.sync_dir(&self.dir)?;
             deleted += 1;
         }
     }

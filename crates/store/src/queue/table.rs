@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use super::batch::{BatchQueue, Batches};
 use super::ext::Exts;
 use super::one::ConsumeQueue;
+use super::stream::Stream;
 use crate::fs::{self, Fs};
 use crate::types::OpenError;
 
@@ -55,6 +56,14 @@ impl Queue {
         match self {
             Self::Simple(queue) => &queue.deleted,
             Self::Batch(queue) => &queue.deleted,
+        }
+    }
+
+    /// Recovery has put it back to where its walk began.
+    pub(crate) fn rewound(&self) -> &AtomicBool {
+        match self {
+            Self::Simple(queue) => &queue.rewound,
+            Self::Batch(queue) => &queue.rewound,
         }
     }
 
@@ -164,29 +173,22 @@ impl Queues {
         }
     }
 
-    /// Writes what batch queues and extensions hold in memory, and makes it durable if `sync`. Before the queues: a
-    /// unit must not be on disk without its extension.
-    pub(crate) fn write_others(&self, sync: bool) -> io::Result<()> {
+    /// Visits what batch queues and extensions lie in.
+    pub(crate) fn each_stream(&self, mut each: impl FnMut(&Stream) -> io::Result<()>) -> io::Result<()> {
         let (batches, exts) = (self.batches.all(), self.exts.as_ref().map(Exts::all).unwrap_or_default());
-        let streams = exts.iter().map(|it| it.stream()).chain(batches.iter().map(|it| it.stream()));
-        for stream in streams {
-            stream.write()?;
-            if !sync {
-                stream.trim_written();
-                continue;
-            }
-            stream.sync()?;
-            for dir in stream.take_new_entries() {
-                if dir.exists() {
-                    self.fs.sync_dir(&dir)?;
-                }
-            }
-        }
-        Ok(())
+        exts.iter().map(|it| it.stream()).chain(batches.iter().map(|it| it.stream())).try_for_each(&mut each)
     }
 
-    /// Ends the batch queues before the first record that the log may not have, `log_end`; what follows is dispatched
+    /// After a crash: puts the batch queues back to where the walk over the log begins. What follows is dispatched
     /// anew.
+    pub(crate) fn rewind_batches(&self, log_start: u64) -> Result<(), OpenError> {
+        self.batches.all().iter().try_for_each(|queue| {
+            queue.rewound.store(false, Ordering::Relaxed);
+            queue.rewind_to_log(log_start as i64)
+        })
+    }
+
+    /// Ends the batch queues where the log ends.
     pub(crate) fn truncate_batches(&self, log_end: u64) -> Result<(), OpenError> {
         self.batches.all().iter().try_for_each(|queue| queue.truncate(log_end as i64))
     }

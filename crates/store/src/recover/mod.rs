@@ -25,6 +25,7 @@ use crate::fs::{self, Fs, Named};
 use crate::log::unsynced;
 use crate::queue::flush::QueueFlusher;
 use crate::queue::one::{ConsumeQueue, Rewound};
+use crate::queue::table::Queue;
 use crate::queue::unit::Unit;
 use crate::segment::map::Map;
 use crate::types::OpenError;
@@ -76,6 +77,17 @@ pub(crate) fn recover(
         index -= 1;
     }
     let start = index;
+    if !last_exit_ok
+        && files.get(index + 1).is_some_and(|next| vouched.fields.logics_physical_offset >= next.start as i64)
+    {
+        // The checkpoint vouches for more than is believed. What is written anew is not on disk before the next thorough
+        // pass: a crash before that must lead here again.
+        let begin = files[index].start as i64;
+        let lower = |fields: &mut Fields| {
+            (fields.logics_physical_offset, fields.logics_msg_timestamp) = (begin, 0);
+        };
+        sinks.checkpoint.update(lower).map_err(fs::at(&config.root.join("checkpoint")))?;
+    }
     tracing::info!(last_exit_ok, file = %files[index].path.display(), "recovering the commit log from here");
 
     // After a clean stop only what no queue has yet; after a crash everything, queues and index know what they have.
@@ -87,7 +99,7 @@ pub(crate) fn recover(
     let mut flusher = QueueFlusher::default();
     let (index, end, stop) = loop {
         if !last_exit_ok {
-            sinks.queues.truncate_batches(files[index].start)?;
+            sinks.queues.rewind_batches(files[index].start)?;
         }
         let outcome = walk(fs, &files, index, rule, |record, log_offset| {
             if log_offset >= dispatch_from {
@@ -174,12 +186,12 @@ fn rewind(
 ) -> std::io::Result<Rewound> {
     let mut outcome = Rewound::Done;
     for target in sinks.targets(record) {
-        if sinks.queues.batches().is_batch(target.topic) {
-            continue;
-        }
-        let queue = sinks.queues.get_or_create(target.topic, target.queue_id);
-        if target.queue_offset == 0 || !last_exit_ok && !queue.rewound.swap(true, Ordering::Relaxed) {
-            let rewound = queue.rewind(target.queue_offset, log_offset, log_min)?;
+        let queue = sinks.queues.find_or_create(target.topic, target.queue_id);
+        if target.queue_offset == 0 || !last_exit_ok && !queue.rewound().swap(true, Ordering::Relaxed) {
+            let rewound = match &queue {
+                Queue::Simple(queue) => queue.rewind(target.queue_offset, log_offset, log_min)?,
+                Queue::Batch(queue) => queue.rewind(target.queue_offset, log_min)?,
+            };
             // A queue that lacks units below the log's start begins where the log does.
             if rewound == Rewound::Lacks {
                 outcome = rewound;

@@ -228,21 +228,29 @@ pub(super) fn walk(
     let verifiers =
         std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).clamp(1, 3));
     std::thread::scope(|scope| {
+        // However the dispatch ends, nobody waits for it any longer.
+        let _end = GiveUp { given_up: &given_up, current: &current, moved: &moved };
         for _ in 0..verifiers.min(files.len() - from) {
             std::thread::Builder::new()
                 .name("store-recovery".to_owned())
                 .spawn_scoped(scope, verify)
-                .map_err(|error| {
-                    given_up.store(true, Ordering::Relaxed);
-                    moved.notify_all();
-                    fs::at(&files[from].path)(error)
-                })?;
+                .map_err(fs::at(&files[from].path))?;
         }
-        let outcome = dispatch();
-        given_up.store(true, Ordering::Relaxed);
-        let _current = current.lock();
-        moved.notify_all();
-        drop(_current);
-        outcome
+        dispatch()
     })
+}
+
+/// Ends the verifiers.
+struct GiveUp<'a> {
+    given_up: &'a AtomicBool,
+    current: &'a Mutex<usize>,
+    moved: &'a Condvar,
+}
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        self.given_up.store(true, Ordering::Relaxed);
+        let _current = self.current.lock();
+        self.moved.notify_all();
+    }
 }

@@ -75,15 +75,16 @@ impl Segment {
         self.map.slice(at..at.checked_add(len)?)
     }
 
-    /// Published bytes read from disk, for parts of the log that are not expected in memory.
-    pub(crate) fn read(&self, offset: u64, len: usize) -> Option<Bytes> {
-        let at = offset.checked_sub(self.start)?;
-        if at.checked_add(len as u64)? > self.map.published() as u64 {
-            return None;
+    /// Published bytes read from disk, for parts of the log that are not expected in memory; `None` where there are
+    /// none.
+    pub(crate) fn read(&self, offset: u64, len: usize) -> io::Result<Option<Bytes>> {
+        let end = offset.checked_sub(self.start).and_then(|at| at.checked_add(len as u64));
+        if end.is_none_or(|end| end > self.map.published() as u64) {
+            return Ok(None);
         }
         let mut bytes = vec![0; len];
-        self.file.read_exact_at(&mut bytes, at).ok()?;
-        Some(bytes.into())
+        self.file.read_exact_at(&mut bytes, offset - self.start)?;
+        Ok(Some(bytes.into()))
     }
 }
 

@@ -82,6 +82,9 @@ struct State {
     entries: BTreeMap<PathBuf, BTreeSet<OsString>>,
     calls: u64,
     fault: Option<Fault>,
+    /// Part of the names of files that cannot be read, and how many reads were refused.
+    unreadable: Option<String>,
+    refused: u64,
     kinds: BTreeMap<&'static str, u64>,
 }
 
@@ -95,6 +98,13 @@ impl Disk {
 
     pub(super) fn fail(&self, fault: Option<Fault>) {
         self.state.lock().fault = fault;
+    }
+
+    /// Lets reads of the files below directories of this name fail; returns how many did before.
+    pub(super) fn fail_reads(&self, dir: Option<&str>) -> u64 {
+        let mut state = self.state.lock();
+        state.unreadable = dir.map(|dir| format!("/{dir}/"));
+        std::mem::take(&mut state.refused)
     }
 
     pub(super) fn calls(&self) -> u64 {
@@ -206,6 +216,15 @@ fn kind(call: Call<'_>) -> &'static str {
 }
 
 impl Watch for Disk {
+    fn read(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state.lock();
+        if state.unreadable.as_ref().is_none_or(|dir| !path.to_string_lossy().contains(dir)) {
+            return Ok(());
+        }
+        state.refused += 1;
+        Err(io::Error::from_raw_os_error(nix::libc::EIO))
+    }
+
     fn before(&self, call: Call<'_>) -> io::Result<()> {
         let mut state = self.state.lock();
         state.calls += 1;

@@ -21,9 +21,20 @@ use crate::fs::Fs;
 use crate::*;
 
 const BEGIN_MS: i64 = 1_700_000_000_000;
-const TOPICS: [&str; 3] = ["A", "B", "SCHEDULE_TOPIC_XXXX"];
+/// Those whose messages the script sends, deletes, and counts in batches: `C` has batch queues.
+const TOPICS: [&str; 4] = ["A", "B", BATCH_TOPIC, "SCHEDULE_TOPIC_XXXX"];
+const BATCH_TOPIC: &str = "C";
 
-fn config(root: &Path, sync: bool) -> StoreConfig {
+/// What kind of store it is.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    /// Flushes synchronously.
+    sync: bool,
+    /// Consume queues have extensions.
+    ext: bool,
+}
+
+fn config(root: &Path, kind: Kind) -> StoreConfig {
     let mut config = StoreConfig::at(root);
     config.commit_log_file_size = 8 << 10;
     config.consume_queue_file_size = 60 * 20;
@@ -32,7 +43,12 @@ fn config(root: &Path, sync: bool) -> StoreConfig {
     config.delete_commit_log_files_interval_ms = 0;
     config.delete_when = "99".to_owned();
     (config.enable_lmq, config.enable_multi_dispatch) = (true, true);
-    if sync {
+    config.batch_topics.insert(BATCH_TOPIC.to_owned());
+    // Longer than a sector, so that units of both kinds can be torn.
+    config.batch_consume_queue_file_size = 46 * 13;
+    config.enable_consume_queue_ext = kind.ext;
+    config.consume_queue_ext_file_size = 20 * 30 + 4;
+    if kind.sync {
         config.flush = FlushMode::Sync { timeout_ms: 1_000 };
     }
     config
@@ -54,7 +70,7 @@ struct Load<'a> {
     clock: Arc<ManualClock>,
     random: Random,
     journal: &'a Mutex<Journal>,
-    sync: bool,
+    kind: Kind,
 }
 
 impl Load<'_> {
@@ -84,9 +100,13 @@ impl Load<'_> {
                 }
             }
             _ => {
-                let topic = TOPICS[self.random.below(2)];
+                let topic = TOPICS[self.random.below(3)];
                 self.journal.lock().forget_topic(topic);
                 self.store.delete_topic(topic);
+                if topic == BATCH_TOPIC {
+                    // The next messages are those of a new topic of the same kind.
+                    self.store.use_batch_queues(topic);
+                }
             }
         }
         self.acknowledge();
@@ -102,21 +122,24 @@ impl Load<'_> {
         let message = self.journal.lock().message(&mut self.random);
         if let Ok(appended) = self.store.append(&message) {
             self.journal.lock().stored(&message, &appended);
-            if self.sync && self.random.below(4) > 0 {
+            if self.kind.sync && self.random.below(4) > 0 {
                 let _ = self.store.0.shared.flush_log();
                 self.store.0.shared.dispatch();
             }
         }
     }
 
+    /// Several records at once; none of them holds more than one message.
     fn append_batch(&mut self) {
-        let first = self.journal.lock().message(&mut self.random);
+        let mut journal = self.journal.lock();
+        let first = journal.single(&mut self.random);
         let mut messages = vec![first.clone()];
         for _ in 0..self.random.below(4) {
-            let mut next = self.journal.lock().message(&mut self.random);
+            let mut next = journal.single(&mut self.random);
             (next.topic, next.queue_id) = (first.topic.clone(), first.queue_id);
             messages.push(next);
         }
+        drop(journal);
         if let Ok(all) = self.store.append_batch(&messages) {
             let mut journal = self.journal.lock();
             messages.iter().zip(&all).for_each(|(message, appended)| journal.stored(message, appended));
@@ -125,12 +148,12 @@ impl Load<'_> {
 }
 
 /// Runs the script on a watched disk, twice with a clean stop between, so that recovery of a clean store is in it, too.
-fn run(disk: &Arc<Disk>, root: &Path, journal: &Mutex<Journal>, seed: u64, steps: usize, sync: bool) {
+fn run(disk: &Arc<Disk>, root: &Path, journal: &Mutex<Journal>, seed: u64, steps: usize, kind: Kind) {
     let clock = Arc::new(ManualClock::new(BEGIN_MS));
     for round in 0..2 {
-        let Ok(store) = open(config(root, sync), Fs::watched(disk.clone()), &clock) else { return };
+        let Ok(store) = open(config(root, kind), Fs::watched(disk.clone()), &clock) else { return };
         let random = Random::new(seed * 2 + round);
-        let mut load = Load { store, clock: clock.clone(), random, journal, sync };
+        let mut load = Load { store, clock: clock.clone(), random, journal, kind };
         (0..steps).for_each(|_| load.step());
         let _ = load.store.stop();
         load.acknowledge();
@@ -138,9 +161,9 @@ fn run(disk: &Arc<Disk>, root: &Path, journal: &Mutex<Journal>, seed: u64, steps
 }
 
 /// What is opened after a crash.
-fn check_image(image: &Path, journal: &Journal, must: Must, sync: bool, what: &dyn std::fmt::Display) {
+fn check_image(image: &Path, journal: &Journal, must: Must, kind: Kind, what: &dyn std::fmt::Display) {
     let clock = Arc::new(ManualClock::new(BEGIN_MS + 10_000_000));
-    let opened = open(config(image, sync), Fs::default(), &clock);
+    let opened = open(config(image, kind), Fs::default(), &clock);
     let store = opened.unwrap_or_else(|error| panic!("{what}: {error}"));
     let mut journal = journal.clone();
     journal.check(&store, must, what);
@@ -158,12 +181,14 @@ fn check_image(image: &Path, journal: &Journal, must: Must, sync: bool, what: &d
     journal.check(&store, Must::All, &format!("{what}, after appends"));
     // The second crash: nothing reappears, nothing is lost.
     drop(store);
-    let store = open(config(image, sync), Fs::default(), &clock).unwrap();
+    let store = open(config(image, kind), Fs::default(), &clock).unwrap();
     journal.check(&store, Must::All, &format!("{what}, second recovery"));
     store.stop().unwrap();
     drop(store);
-    let store = open(config(image, sync), Fs::default(), &clock).unwrap();
-    journal.check(&store, Must::All, &format!("{what}, clean start"));
+    // An operator may have changed his mind about extensions.
+    let kind = Kind { ext: kind.ext ^ journal.seed.is_multiple_of(2), ..kind };
+    let store = open(config(image, kind), Fs::default(), &clock).unwrap();
+    journal.check(&store, Must::All, &format!("{what}, clean start, {kind:?}"));
 }
 
 fn powers(number: u64, seed: u64) -> [(Power, Must); 4] {
@@ -182,7 +207,7 @@ fn effort() -> u64 {
 
 /// Crashes one load after every `stride`-th call. With `nested`, recovery itself runs on a watched disk as well and is
 /// crashed after each of its calls.
-fn crash_everywhere(seed: u64, steps: usize, sync: bool, stride: u64, nested: bool) -> (u64, u64) {
+fn crash_everywhere(seed: u64, steps: usize, kind: Kind, stride: u64, nested: bool) -> (u64, u64) {
     let dir = scratch();
     let root = dir.path().join("store");
     std::fs::create_dir_all(&root).unwrap();
@@ -199,14 +224,14 @@ fn crash_everywhere(seed: u64, steps: usize, sync: bool, stride: u64, nested: bo
             for (power, must) in powers(number, seed << 32) {
                 let image = base.join("image");
                 disk.image(&image, power);
-                let what = format!("seed {seed}, sync {sync}, crash after call {number}, {power:?}");
+                let what = format!("seed {seed}, {kind:?}, crash after call {number}, {power:?}");
                 if nested {
                     crashes.fetch_add(
-                        crash_recovery(&image, &base, &known, must, sync, &what),
+                        crash_recovery(&image, &base, &known, must, kind, &what),
                         Ordering::Relaxed,
                     );
                 } else {
-                    check_image(&image, &known, must, sync, &what);
+                    check_image(&image, &known, must, kind, &what);
                     crashes.fetch_add(1, Ordering::Relaxed);
                 }
                 std::fs::remove_dir_all(&image).unwrap();
@@ -214,13 +239,13 @@ fn crash_everywhere(seed: u64, steps: usize, sync: bool, stride: u64, nested: bo
         }
     };
     let disk = Disk::new(&root, Some(Box::new(hook)));
-    run(&disk, &root, &journal, seed, steps, sync);
-    println!("seed {seed}, sync {sync}: {} calls {:?}", disk.calls(), disk.kinds());
+    run(&disk, &root, &journal, seed, steps, kind);
+    println!("seed {seed}, {kind:?}: {} calls {:?}", disk.calls(), disk.kinds());
     (disk.calls(), crashes.load(Ordering::Relaxed))
 }
 
 /// Recovers `image` on a watched disk and crashes that after each call. Returns the number of crashes.
-fn crash_recovery(image: &Path, base: &Path, journal: &Journal, must: Must, sync: bool, what: &str) -> u64 {
+fn crash_recovery(image: &Path, base: &Path, journal: &Journal, must: Must, kind: Kind, what: &str) -> u64 {
     let crashes = Arc::new(AtomicU64::new(0));
     let hook = {
         let (base, journal, crashes, what) =
@@ -230,7 +255,7 @@ fn crash_recovery(image: &Path, base: &Path, journal: &Journal, must: Must, sync
                 let second: PathBuf = base.join("second");
                 disk.image(&second, power);
                 let what = format!("{what}; recovery crashed after call {number}, {power:?}");
-                check_image(&second, &journal, must, sync, &what);
+                check_image(&second, &journal, must, kind, &what);
                 std::fs::remove_dir_all(&second).unwrap();
                 crashes.fetch_add(1, Ordering::Relaxed);
             }
@@ -238,7 +263,7 @@ fn crash_recovery(image: &Path, base: &Path, journal: &Journal, must: Must, sync
     };
     let disk = Disk::new(image, Some(Box::new(hook)));
     let clock = Arc::new(ManualClock::new(BEGIN_MS + 5_000_000));
-    open(config(image, sync), Fs::watched(disk), &clock).unwrap_or_else(|error| panic!("{what}: {error}"));
+    open(config(image, kind), Fs::watched(disk), &clock).unwrap_or_else(|error| panic!("{what}: {error}"));
     crashes.load(Ordering::Relaxed)
 }
 
@@ -248,7 +273,8 @@ fn a_crash_after_any_call_loses_nothing_acknowledged() {
     let (mut calls, mut crashes) = (0, 0);
     for seed in 1..=2 * effort {
         for sync in [false, true] {
-            let (more_calls, more_crashes) = crash_everywhere(seed, 90, sync, 1, false);
+            let kind = Kind { sync, ext: sync == seed.is_multiple_of(2) };
+            let (more_calls, more_crashes) = crash_everywhere(seed, 75, kind, 1, false);
             (calls, crashes) = (calls + more_calls, crashes + more_crashes);
         }
     }
@@ -261,7 +287,8 @@ fn a_crash_during_recovery_loses_nothing_either() {
     let effort = effort();
     let mut crashes = 0;
     for sync in [false, true] {
-        crashes += crash_everywhere(77, 60, sync, (80 / effort).max(1), true).1;
+        let kind = Kind { sync, ext: true };
+        crashes += crash_everywhere(77, 60, kind, (120 / effort).max(1), true).1;
     }
     println!("{crashes} crashes during recovery");
     assert!(crashes > 100);

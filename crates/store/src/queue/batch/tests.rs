@@ -122,6 +122,36 @@ fn a_crash_ends_the_queue_at_the_first_impossible_unit() {
 }
 
 #[test]
+fn after_a_crash_a_torn_last_unit_says_nothing_about_those_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = filled(dir.path());
+    queue.stream().write().unwrap();
+    drop(queue);
+    // The last unit's sector boundary was behind its log offset: it points to the log's begin.
+    let path = dir.path().join("T/0").join(raptormq_message::file_name(2 * FILE));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[46..54].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let queue = self::queue(dir.path());
+    assert_eq!(queue.max_log_end(), 100);
+    // The walk begins at 500 of the log: nothing from there on is known to be on disk.
+    queue.rewind_to_log(500).unwrap();
+    assert_eq!((queue.range(), queue.max_log_end()), ((0, 15), 500));
+    assert_eq!(queue.rewind(15, 0).unwrap(), Rewound::Done);
+    assert!(queue.push(unit(500, 15, 6, 1_050)));
+    assert_eq!(queue.range(), (0, 21));
+
+    // The first record after the place where the walk begins says the position of that place.
+    assert_eq!(queue.rewind(22, 0).unwrap(), Rewound::Lacks, "position 21 is missing");
+    assert_eq!(queue.rewind(22, 700).unwrap(), Rewound::Done, "the log has no record for it either");
+    assert_eq!(queue.range(), (0, 21));
+    assert_eq!(queue.rewind(10, 0).unwrap(), Rewound::Done);
+    assert_eq!((queue.range(), queue.max_log_end()), ((0, 10), 400));
+    assert_eq!(queue.rewind(0, 0).unwrap(), Rewound::Done);
+    assert_eq!(queue.range(), (-1, 0), "a queue that begins again is empty");
+}
+
+#[test]
 fn times_are_searched_as_java_does() {
     let dir = tempfile::tempdir().unwrap();
     let queue = filled(dir.path());

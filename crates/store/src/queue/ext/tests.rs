@@ -6,7 +6,7 @@ const FILE: u64 = 64;
 
 fn ext(dir: &Path, last: Option<i64>) -> Ext {
     let ext = Ext::new(Fs::default(), dir.join("T/0"), FILE);
-    ext.load(|| last).unwrap();
+    ext.load(|_| last).unwrap();
     ext
 }
 
@@ -62,6 +62,36 @@ fn without_an_address_the_end_is_found_by_a_walk() {
     assert_eq!(again.put(9, 1, &[]).and_then(place_of), Some(84));
     let lost = self::ext(dir.path(), Some(address_of(10_000)));
     assert_eq!(tags(&lost, addresses[3]), Some(3), "an address that is not there cuts nothing");
+}
+
+#[test]
+fn what_is_said_of_a_message_whose_extension_is_lost_is_not_said_of_another() {
+    for files in [0, 1] {
+        let dir = tempfile::tempdir().unwrap();
+        let ext = ext(dir.path(), None);
+        let addresses: Vec<i64> = (0..8).map(|n| ext.put(n, 1, &[]).unwrap()).collect();
+        ext.stream().write().unwrap();
+        drop(ext);
+        for start in [0, 64, 128].iter().skip(files) {
+            std::fs::remove_file(dir.path().join("T/0").join(raptormq_message::file_name(*start))).unwrap();
+        }
+        let again = self::ext(dir.path(), Some(addresses[7]));
+        let new: Vec<i64> = (0..4).map(|n| again.put(50 + n, 1, &[]).unwrap()).collect();
+        let check = |ext: &Ext| {
+            let old: Vec<_> = addresses.iter().map(|address| tags(ext, *address)).collect();
+            let kept = 3 * files;
+            assert!(
+                old[..kept].iter().all(Option::is_some) && old[kept..].iter().all(Option::is_none),
+                "{old:?}"
+            );
+            assert_eq!(new.iter().map(|it| tags(ext, *it)).collect::<Vec<_>>(), [50, 51, 52, 53].map(Some));
+        };
+        check(&again);
+        again.stream().write().unwrap();
+        check(&again);
+        check(&self::ext(dir.path(), Some(new[3])));
+        check(&self::ext(dir.path(), None));
+    }
 }
 
 #[test]
