@@ -137,3 +137,25 @@ proptest! {
         prop_assert_eq!(tags(&ext, put), Some(5));
     }
 }
+
+#[test]
+fn a_torn_unit_with_a_small_address_cuts_nothing_that_others_point_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = ConsumeQueue::new(Fs::default(), "T".into(), 0, dir.path().join("queue/T/0"), 20 * 100);
+    let exts = Exts::new(Fs::default(), dir.path().join("ext"), FILE);
+    let ext = exts.of(&queue.topic, 0);
+    let addresses: Vec<i64> = (0..6).map(|n| ext.put(n, 1, &[]).unwrap()).collect();
+    ext.stream().write().unwrap();
+    // The lower half of the last unit's address was in a sector that is lost.
+    let in_units = addresses.iter().copied().chain([i64::MIN]);
+    for (at, tags_code) in in_units.enumerate() {
+        let unit = crate::queue::unit::Unit { log_offset: 100 * at as i64, size: 100, tags_code };
+        assert!(queue.push(unit, at as i64).unwrap());
+    }
+    let again = Exts::new(Fs::default(), dir.path().join("ext"), FILE);
+    again.load(&queue).unwrap();
+    let ext = again.of(&queue.topic, 0);
+    ext.put(99, 1, &[]).unwrap();
+    let found: Vec<_> = addresses.iter().map(|address| tags(&ext, *address)).collect();
+    assert_eq!(found, (0..6).map(Some).collect::<Vec<_>>());
+}
