@@ -51,7 +51,8 @@ pub enum What {
         #[arg(long)]
         accept_cut: bool,
     },
-    /// Write messages as JSON lines, in the order of the commit log. Changes nothing.
+    /// Write messages as JSON lines, in the order of the commit log. Changes nothing. Instead of a directory, DIR may be
+    /// a file with records that recovery has moved to cutoff/.
     Export {
         #[command(flatten)]
         place: Place,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -411,7 +412,16 @@ fn a_rebuild_loses_neither_records_nor_positions_silently() {
     let (code, out, err) = on(&damaged, "rebuild", &["--yes", "--accept-cut"]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains(" 460 records,") && out.contains(" 0 to 583069\n"), "{out}");
-    assert!(damaged.root.join("cutoff").is_dir());
+    // What is kept can be read: the records that Java loses.
+    let kept = damaged.root.join("cutoff/00000000000000583069");
+    let output = run(&["export", kept.to_str().unwrap()]);
+    let lines = text(&output.stdout);
+    assert_eq!((output.status.code(), lines.lines().count()), (Some(0), 45));
+    let first: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert!(number(&first["commitLogOffset"]) > 583_069 && first["topic"].is_string());
+    std::fs::OpenOptions::new().append(true).open(&kept).unwrap().write_all(b"cut").unwrap();
+    let output = run(&["export", kept.to_str().unwrap()]);
+    assert_eq!((output.status.code(), text(&output.stdout).lines().count()), (Some(2), 45));
     // A queue of which the log has no record any more keeps its files and its position.
     let expired = copy("java-5.5.0/sched");
     let queue = expired.root.join("consumequeue/Expired/3");

@@ -23,20 +23,37 @@ impl Lock {
         let path = root.join("lock");
         let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = open.map_err(at(&path))?;
-        let lock = nix::libc::flock {
-            l_type: nix::libc::F_WRLCK as _,
-            l_whence: nix::libc::SEEK_SET as _,
-            l_start: 0,
-            l_len: 1,
-            l_pid: 0,
-        };
-        match fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)) {
-            Ok(_) => {}
-            Err(nix::Error::EAGAIN | nix::Error::EACCES) => return Err(OpenError::Locked { path }),
-            Err(error) => return Err(at(&path)(error.into())),
+        if !lock_first_byte(&file, Hold::Alone).map_err(at(&path))? {
+            return Err(OpenError::Locked { path });
         }
         file.write_all_at(b"lock", 0).and_then(|()| file.sync_all()).map_err(at(&path))?;
         Ok(Self { _file: file })
+    }
+}
+
+/// How the `lock` file is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// As a broker does.
+    Alone,
+    /// With others that only read.
+    Together,
+}
+
+/// Locks byte 0 for this open file; `false` when somebody else holds it.
+pub(crate) fn lock_first_byte(file: &File, hold: Hold) -> io::Result<bool> {
+    let kind = if hold == Hold::Alone { nix::libc::F_WRLCK } else { nix::libc::F_RDLCK };
+    let byte = nix::libc::flock {
+        l_type: kind as _,
+        l_whence: nix::libc::SEEK_SET as _,
+        l_start: 0,
+        l_len: 1,
+        l_pid: 0,
+    };
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&byte)) {
+        Ok(_) => Ok(true),
+        Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

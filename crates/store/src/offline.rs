@@ -24,7 +24,6 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{FcntlArg, fcntl};
 use raptormq_message::Record;
 
 pub use self::inspect::{CheckpointFields, FileInfo, IndexInfo, Inspection, LastRecord, LogInfo, QueueInfo};
@@ -34,6 +33,7 @@ pub use self::verify::{Problem, Summary, Verification, dispatched_to};
 use self::files::Series;
 use self::log::{Step, Walk};
 use crate::config::StoreConfig;
+use crate::guard::{Hold, lock_first_byte};
 
 /// What the files themselves cannot tell, and where the commit log is.
 #[derive(Debug, Clone, Default)]
@@ -199,17 +199,10 @@ fn keep_out(root: &Path) -> Result<Option<File>, OfflineError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(at(&path)(error)),
     };
-    let byte = nix::libc::flock {
-        l_type: nix::libc::F_RDLCK as _,
-        l_whence: nix::libc::SEEK_SET as _,
-        l_start: 0,
-        l_len: 1,
-        l_pid: 0,
-    };
-    match fcntl(&file, FcntlArg::F_OFD_SETLK(&byte)) {
-        Ok(_) => Ok(Some(file)),
-        Err(nix::Error::EAGAIN | nix::Error::EACCES) => Err(OfflineError::Locked { path }),
-        Err(error) => Err(at(&path)(error.into())),
+    if lock_first_byte(&file, Hold::Together).map_err(at(&path))? {
+        Ok(Some(file))
+    } else {
+        Err(OfflineError::Locked { path })
     }
 }
 

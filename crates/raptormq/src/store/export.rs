@@ -1,13 +1,15 @@
 //! `raptormq store export`.
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use raptormq_message::{Record, flags, props};
+use raptormq_message::{Checks, Decoded, Record, decode, flags, props};
 use raptormq_store::offline::{Item, dispatched_to};
 use serde::Serialize;
 
@@ -91,14 +93,13 @@ impl Selection {
 }
 
 pub fn run(place: &Place, selection: &Selection) -> anyhow::Result<i32> {
-    let directory = place.open()?;
     let mut out: Box<dyn Write> = match &selection.out {
-        Some(path) => Box::new(BufWriter::with_capacity(1 << 20, std::fs::File::create(path)?)),
+        Some(path) => Box::new(BufWriter::with_capacity(1 << 20, File::create(path)?)),
         None => Box::new(BufWriter::new(std::io::stdout().lock())),
     };
     let mut damaged = false;
     let mut written = Ok(());
-    directory.each(|item| {
+    let each = |item: Item<'_>| {
         match item {
             Item::Damage { path, at, text } => {
                 damaged = true;
@@ -111,10 +112,44 @@ pub fn run(place: &Place, selection: &Selection) -> anyhow::Result<i32> {
             }
         }
         written.is_ok()
-    })?;
+    };
+    if place.dir.is_file() {
+        each_kept(&place.dir, each)?;
+    } else {
+        place.open()?.each(each)?;
+    }
     written?;
     out.flush()?;
     Ok(if damaged { PROBLEMS } else { SOUND })
+}
+
+/// The records of a file that recovery made in `cutoff/`: one after the other, each saying where in the log it was.
+fn each_kept(path: &Path, mut each: impl FnMut(Item<'_>) -> bool) -> anyhow::Result<()> {
+    let file = File::open(path).with_context(|| path.display().to_string())?;
+    let len = file.metadata()?.len();
+    let mut file = BufReader::with_capacity(1 << 20, file);
+    let (mut at, mut bytes) = (0, Vec::new());
+    while at < len {
+        let mut size = [0; 4];
+        file.read_exact(&mut size)?;
+        let rest = len - at;
+        let size = u64::from(u32::from_be_bytes(size));
+        ensure!((4..=rest).contains(&size), "{}:{at}: not a record of {size} bytes", path.display());
+        bytes.clear();
+        bytes.extend_from_slice(&(size as u32).to_be_bytes());
+        file.by_ref().take(size - 4).read_to_end(&mut bytes)?;
+        let record = match decode(&bytes, Checks::BodyCrc) {
+            Ok(Decoded::Record(record)) => record,
+            Ok(Decoded::Blank) => bail!("{}:{at}: not a record", path.display()),
+            Err(error) => bail!("{}:{at}: {error}", path.display()),
+        };
+        let log_offset = u64::try_from(record.log_offset).unwrap_or(0);
+        if !each(Item::Record { log_offset, record: &record, damage: None }) {
+            break;
+        }
+        at += size;
+    }
+    Ok(())
 }
 
 fn write(
