@@ -28,6 +28,7 @@ use crate::service::clients::ClientService;
 use crate::service::offsets::OffsetService;
 use crate::service::pull::PullService;
 use crate::service::query::QueryService;
+use crate::service::reply::ReplyService;
 use crate::service::schedule::ScheduleService;
 use crate::service::send::SendService;
 use crate::service::send_back::SendBackService;
@@ -306,6 +307,18 @@ impl Parts {
                 store_host,
                 delay_level_max,
                 unique_ids: UniqueIds::new(store_host.ip(), std::process::id(), 0, month_start_ms),
+                stats: stats.clone(),
+                clock: clock.clone(),
+                next_queue: AtomicU32::new(0),
+            }),
+            reply: Arc::new(ReplyService {
+                live: live.clone(),
+                topics: topics.clone(),
+                producers: producers.clone(),
+                registration: registration.clone(),
+                store: store.clone(),
+                store_host,
+                delay_level_max,
                 stats: stats.clone(),
                 clock: clock.clone(),
                 next_queue: AtomicU32::new(0),

@@ -59,6 +59,22 @@ settings! {
         short_polling_time_mills: i64 = "shortPollingTimeMills",
         /// Whether LITE_PULL_MESSAGE is answered.
         lite_pull_message_enable: bool = "litePullMessageEnable",
+        /// Whether replies to requests are stored besides being pushed.
+        store_reply_message_enable: bool = "storeReplyMessageEnable",
+        /// Whether offsets are reset on the broker; otherwise online consumers are told to.
+        use_server_side_reset_offset: bool = "useServerSideResetOffset",
+        /// Whether consumers are told when the members of their group change.
+        notify_consumer_ids_changed_enable: bool = "notifyConsumerIdsChangedEnable",
+        /// Whether they are told at once; otherwise every 15 s.
+        real_time_notify_consumer_change: bool = "realTimeNotifyConsumerChange",
+        /// Whether QUERY_ASSIGNMENT shares the queues out; otherwise every client gets all.
+        server_load_balancer_enable: bool = "serverLoadBalancerEnable",
+        /// How a group gets a topic's messages where no mode was set: PULL. POP is refused.
+        default_message_request_mode: String = "defaultMessageRequestMode",
+        /// Clients that share a queue in POP mode where no number was set; -1 means all.
+        default_pop_share_queue_num: i32 = "defaultPopShareQueueNum",
+        /// Period at which the routes of balanced topics are asked for again, ms.
+        load_balance_poll_name_server_interval: i64 = "loadBalancePollNameServerInterval",
         /// Period of registration, ms.
         register_name_server_period: i32 = "registerNameServerPeriod",
         /// Timeout of a registration, ms.
@@ -87,6 +103,10 @@ settings! {
         config_black_list: String = "configBlackList",
         /// Bound of unanswered sends.
         send_thread_pool_queue_capacity: i32 = "sendThreadPoolQueueCapacity",
+        /// Bound of unanswered replies.
+        reply_thread_pool_queue_capacity: i32 = "replyThreadPoolQueueCapacity",
+        /// Bound of unanswered assignments.
+        load_balance_thread_pool_queue_capacity: i32 = "loadBalanceThreadPoolQueueCapacity",
         /// Bound of unanswered pulls.
         pull_thread_pool_queue_capacity: i32 = "pullThreadPoolQueueCapacity",
         /// Bound of unanswered queries.

@@ -15,6 +15,7 @@ use crate::service::clients::ClientService;
 use crate::service::offsets::OffsetService;
 use crate::service::pull::PullService;
 use crate::service::query::QueryService;
+use crate::service::reply::ReplyService;
 use crate::service::send::SendService;
 use crate::service::send_back::SendBackService;
 
@@ -22,6 +23,8 @@ use crate::service::send_back::SendBackService;
 pub struct Services {
     /// Sends.
     pub send: Arc<SendService>,
+    /// Replies.
+    pub reply: Arc<ReplyService>,
     /// Messages given back.
     pub send_back: Arc<SendBackService>,
     /// Pulls.
@@ -47,6 +50,7 @@ pub struct Services {
 /// Bounds of the lanes, from the queue capacities of Java's thread pools.
 pub struct Lanes {
     send: Arc<Lane>,
+    reply: Arc<Lane>,
     pull: Arc<Lane>,
     query: Arc<Lane>,
     client: Arc<Lane>,
@@ -61,6 +65,7 @@ impl Lanes {
         let lane = |name, capacity: i32| Lane::new(name, usize::try_from(capacity).unwrap_or(0).max(1));
         Self {
             send: lane("send", broker.send_thread_pool_queue_capacity),
+            reply: lane("reply", broker.reply_thread_pool_queue_capacity),
             pull: lane("pull", broker.pull_thread_pool_queue_capacity),
             query: lane("query", broker.query_thread_pool_queue_capacity),
             client: lane("client", broker.client_manager_thread_pool_queue_capacity),
@@ -79,6 +84,8 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         .two_stage(Code::SEND_MESSAGE,                        Both, &l.send,      &s.send,          SendService::send)
         .two_stage(Code::SEND_MESSAGE_V2,                     Both, &l.send,      &s.send,          SendService::send)
         .two_stage(Code::SEND_BATCH_MESSAGE,                  Both, &l.send,      &s.send,          SendService::send)
+        .two_stage(Code::SEND_REPLY_MESSAGE,                  Both, &l.reply,     &s.reply,         ReplyService::reply)
+        .two_stage(Code::SEND_REPLY_MESSAGE_V2,               Both, &l.reply,     &s.reply,         ReplyService::reply)
         .on       (Code::CONSUMER_SEND_MSG_BACK,              Both, &l.send,      &s.send_back,     SendBackService::send_back)
         // Consuming: a pull that finds nothing is held.
         .two_stage(Code::PULL_MESSAGE,                        Main, &l.pull,      &s.pull,          PullService::pull)
@@ -148,8 +155,6 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         .refuse   (Code::GET_TIMER_METRICS,                         "timer messages are not supported yet")
         .refuse   (Code::RECALL_MESSAGE,                            "timer messages are not supported yet")
         .refuse   (Code::SWITCH_TIMER_ENGINE,                       "timer messages are not supported yet")
-        .refuse   (Code::SEND_REPLY_MESSAGE,                        "request-reply is not supported yet")
-        .refuse   (Code::SEND_REPLY_MESSAGE_V2,                     "request-reply is not supported yet")
         .refuse   (Code::CHECK_ROCKSDB_CQ_WRITE_PROGRESS,           "there is no RocksDB store here")
         .refuse   (Code::EXPORT_ROCKSDB_CONFIG_TO_JSON,             "there is no RocksDB store here")
         .refuse   (Code::QUERY_ASSIGNMENT,                          "broker-side load balancing is not supported yet")

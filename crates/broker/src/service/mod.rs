@@ -5,6 +5,7 @@ pub mod clients;
 pub mod offsets;
 pub mod pull;
 pub mod query;
+pub mod reply;
 pub mod schedule;
 pub mod send;
 pub mod send_back;

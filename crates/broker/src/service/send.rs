@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use raptormq_base::clock::Clock;
 use raptormq_message::props::{self, NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR, Properties, keys};
 use raptormq_message::{NewMessage, UniqueIds, batch, flags, offset_msg_id};
-use raptormq_remoting::{Refusal, Reply, Request, later};
+use raptormq_remoting::{Peer, Refusal, Reply, Request, later};
 use raptormq_store::{AppendError, Appended, FlushMode, FlushOutcome, Store};
 use raptormq_wire::body::{TopicConfig, TopicFilterType};
 use raptormq_wire::header::{
@@ -70,36 +70,11 @@ impl SendService {
             Err(refusal) => return Err(refusal).into(),
         };
         let broker = self.live.broker();
-        match self.find_topic(&broker, &header) {
+        match find_topic(&self.topics, &*self.clock, &broker, &header) {
             Err(refusal) => self.refuse(&broker, refusal),
             Ok(Some(topic)) => self.store_and_answer(&broker, &header, request, &topic),
             Ok(None) => self.create_topic_and_send(broker, header, request),
         }
-    }
-
-    /// The topic, `None` where it may be created first (`AbstractSendMessageProcessor.msgCheck`).
-    fn find_topic(
-        &self,
-        broker: &BrokerSettings,
-        header: &SendMessageRequestHeader,
-    ) -> Result<Option<Arc<TopicConfig>>, Refusal> {
-        if self.clock.wall_ms() < broker.start_accept_send_request_time_stamp {
-            let until = broker.start_accept_send_request_time_stamp;
-            return Err(Refusal::system_error(format!("broker unable to service, until {until}")));
-        }
-        let topic = self.topics.get(&header.topic);
-        if !perm::is_writable(broker.broker_permission) && topic.as_ref().is_some_and(|t| t.order) {
-            return Err(sending_forbidden(broker));
-        }
-        if topic.is_none() {
-            names::validate_topic(&header.topic)
-                .map_err(|remark| Refusal::new(ResponseCode::INVALID_PARAMETER, remark))?;
-        }
-        if names::is_send_forbidden(&header.topic) {
-            let remark = format!("Sending message to topic[{}] is forbidden.", header.topic);
-            return Err(Refusal::new(ResponseCode::NO_PERMISSION, remark));
-        }
-        Ok(topic)
     }
 
     /// Creates the topic, tells the name servers, and only then stores: a producer that got its answer finds the
@@ -110,26 +85,9 @@ impl SendService {
         header: SendMessageRequestHeader,
         request: Request,
     ) -> Reply {
-        let unit = header.unit_mode == Some(true);
-        let retry = header.topic.starts_with(names::RETRY_PREFIX);
-        let sys_flag = names::topic_sys_flag(unit && !retry, unit && retry);
-        let name = &header.topic;
-        // The switch can be turned at run time, when TBW102 is there already.
-        let derivable = header.default_topic != names::AUTO_CREATE_TOPIC || broker.auto_create_topic_enable;
-        let derived = derivable.then(|| {
-            let (default, queues) = (&header.default_topic, header.default_topic_queue_nums);
-            self.topics.create_on_send(name, default, queues, sys_flag)
-        });
-        let created = derived
-            .flatten()
-            .or_else(|| if retry { self.topics.create_on_send_back(name, 1, false, sys_flag) } else { None });
-        let Some((topic, _)) = created else {
-            if self.topics.is_unsaved() {
-                let full = AppendError::Full("the topic table cannot be written".to_owned());
-                return self.refuse(&broker, store_message::refusal(&self.store, full));
-            }
-            let remark = format!("topic[{name}] not exist, apply first please!{FAQ}");
-            return self.refuse(&broker, Refusal::new(ResponseCode::TOPIC_NOT_EXIST, remark));
+        let topic = match create_topic(&self.topics, &self.store, &broker, &header) {
+            Ok(topic) => topic,
+            Err(refusal) => return self.refuse(&broker, refusal),
         };
         let service = self.clone();
         later(async move {
@@ -149,15 +107,8 @@ impl SendService {
         request: Request,
         topic: &TopicConfig,
     ) -> Reply {
-        let queues = topic.write_queue_nums.max(topic.read_queue_nums);
-        if header.queue_id >= queues {
-            let remark = format!(
-                "request queueId[{}] is illegal, {} Producer: {}",
-                header.queue_id,
-                describe(topic),
-                request.peer.remote()
-            );
-            return self.refuse(broker, Refusal::new(ResponseCode::INVALID_PARAMETER, remark));
+        if let Err(refusal) = check_queue(header, topic, &request.peer) {
+            return self.refuse(broker, refusal);
         }
         let stored = if header.batch == Some(true) {
             self.store_batch(broker, header, &request, topic)
@@ -481,8 +432,85 @@ impl SendService {
     }
 }
 
+/// The topic of a send, `None` where it may be created first (`AbstractSendMessageProcessor.msgCheck`).
+pub(super) fn find_topic(
+    topics: &TopicTable,
+    clock: &dyn Clock,
+    broker: &BrokerSettings,
+    header: &SendMessageRequestHeader,
+) -> Result<Option<Arc<TopicConfig>>, Refusal> {
+    if clock.wall_ms() < broker.start_accept_send_request_time_stamp {
+        let until = broker.start_accept_send_request_time_stamp;
+        return Err(Refusal::system_error(format!("broker unable to service, until {until}")));
+    }
+    let topic = topics.get(&header.topic);
+    if !perm::is_writable(broker.broker_permission) && topic.as_ref().is_some_and(|t| t.order) {
+        return Err(sending_forbidden(broker));
+    }
+    if topic.is_none() {
+        names::validate_topic(&header.topic)
+            .map_err(|remark| Refusal::new(ResponseCode::INVALID_PARAMETER, remark))?;
+    }
+    if names::is_send_forbidden(&header.topic) {
+        let remark = format!("Sending message to topic[{}] is forbidden.", header.topic);
+        return Err(Refusal::new(ResponseCode::NO_PERMISSION, remark));
+    }
+    Ok(topic)
+}
+
+/// Creates the topic of a send where the broker's settings let it. The name servers are still to be told.
+pub(super) fn create_topic(
+    topics: &TopicTable,
+    store: &Store,
+    broker: &BrokerSettings,
+    header: &SendMessageRequestHeader,
+) -> Result<Arc<TopicConfig>, Refusal> {
+    let unit = header.unit_mode == Some(true);
+    let retry = header.topic.starts_with(names::RETRY_PREFIX);
+    let sys_flag = names::topic_sys_flag(unit && !retry, unit && retry);
+    let name = &header.topic;
+    // The switch can be turned at run time, when TBW102 is there already.
+    let derivable = header.default_topic != names::AUTO_CREATE_TOPIC || broker.auto_create_topic_enable;
+    let derived = derivable.then(|| {
+        let (default, queues) = (&header.default_topic, header.default_topic_queue_nums);
+        topics.create_on_send(name, default, queues, sys_flag)
+    });
+    let created = derived
+        .flatten()
+        .or_else(|| if retry { topics.create_on_send_back(name, 1, false, sys_flag) } else { None });
+    match created {
+        Some((topic, _)) => Ok(topic),
+        None if topics.is_unsaved() => {
+            let full = AppendError::Full("the topic table cannot be written".to_owned());
+            Err(store_message::refusal(store, full))
+        }
+        None => {
+            let remark = format!("topic[{name}] not exist, apply first please!{FAQ}");
+            Err(Refusal::new(ResponseCode::TOPIC_NOT_EXIST, remark))
+        }
+    }
+}
+
+/// Refuses a queue that the topic does not have.
+pub(super) fn check_queue(
+    header: &SendMessageRequestHeader,
+    topic: &TopicConfig,
+    peer: &Peer,
+) -> Result<(), Refusal> {
+    if header.queue_id < topic.write_queue_nums.max(topic.read_queue_nums) {
+        return Ok(());
+    }
+    let remark = format!(
+        "request queueId[{}] is illegal, {} Producer: {}",
+        header.queue_id,
+        describe(topic),
+        peer.remote()
+    );
+    Err(Refusal::new(ResponseCode::INVALID_PARAMETER, remark))
+}
+
 /// Every answer to a send tells the region and whether to trace.
-fn annotate(mut response: RemotingCommand, broker: &BrokerSettings) -> RemotingCommand {
+pub(super) fn annotate(mut response: RemotingCommand, broker: &BrokerSettings) -> RemotingCommand {
     response.ext.insert(keys::MSG_REGION, &broker.region_id);
     response.ext.insert(keys::TRACE_SWITCH, if broker.trace_on { "true" } else { "false" });
     response

@@ -10,6 +10,8 @@ pub const BROKER: &[(&str, &[&str])] = &[
     ("SEND_MESSAGE", &["send_empty_properties", "refuse_send", TAKE_OVER]),
     ("SEND_MESSAGE_V2", &["send_sync", "send_async", "send_oneway", "send_large", "refuse_too_large"]),
     ("SEND_BATCH_MESSAGE", &["send_batch"]),
+    ("SEND_REPLY_MESSAGE", &["reply_refused"]),
+    ("SEND_REPLY_MESSAGE_V2", &["reply_to_request", "reply_asynchronously", "reply_refused"]),
     ("CONSUMER_SEND_MSG_BACK", &["retry_default_delay", "retry_to_dlq", "retry_batch_part"]),
     ("PULL_MESSAGE", &["push_concurrently", "push_long_polling", "pull_plain", "refuse_pull", TAKE_OVER]),
     ("LITE_PULL_MESSAGE", &["lite_subscribe", "lite_assign_seek"]),

@@ -104,6 +104,7 @@ public final class Scenarios {
         // Those that mostly wait come first, so that the others run beside them.
         Retrying.register(all);
         Rebalancing.register(all);
+        Replying.register(all);
         Sending.register(all);
         Consuming.register(all);
         Querying.register(all);
