@@ -4,19 +4,16 @@
 //! offsets must be dense. At the end a Java broker opens a copy of the store and must show the same records, byte by
 //! byte. With `--server java-5.5.0` the harness itself is put to the test.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
 use crate::java;
 use crate::servers::{Cluster, Kind, Setup};
-
-/// How long traffic may take to flow again after the broker booted.
-const TRAFFIC_LIMIT: Duration = Duration::from_secs(60);
+use crate::traffic::Traffic;
 
 #[derive(Args)]
 pub struct Options {
@@ -43,20 +40,31 @@ pub struct Options {
     seed: Option<u64>,
 }
 
+/// `flushDiskType`.
 #[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
-enum Flush {
+pub enum Flush {
     Async,
     Sync,
 }
 
+impl Flush {
+    /// Our word and Java's.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Flush::Async => ("async", "ASYNC_FLUSH"),
+            Flush::Sync => ("sync", "SYNC_FLUSH"),
+        }
+    }
+}
+
+/// Since the epoch.
+pub fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 pub fn run(setup: &Setup, options: &Options) -> Result<bool> {
-    let seed = options.seed.unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos().into()
-    });
-    let (word, java_word) = match options.flush {
-        Flush::Async => ("async", "ASYNC_FLUSH"),
-        Flush::Sync => ("sync", "SYNC_FLUSH"),
-    };
+    let seed = options.seed.unwrap_or_else(|| u64::from(now().subsec_nanos()));
+    let (word, java_word) = options.flush.words();
     println!("kill9: {} cycles of {}, {word} flush, seed {seed}", options.cycles, options.server);
     let classes = setup.work.join(format!("classes-{}", options.client));
     java::compile(&options.client, &classes)?;
@@ -87,12 +95,15 @@ fn cycles(setup: &Setup, options: &Options, dir: &Path, classes: &Path, conf: &s
     let ledger = dir.join("ledger");
     // Traffic lasts two seconds at most per cycle; a pace that cannot reach the maximum leaves some for the last one.
     let rate = (options.messages_max * 10 / 22 / u64::from(options.cycles.max(1))).clamp(100, 10_000);
-    let mut traffic = Traffic::start(options, classes, dir, &cluster, &ledger, rate)?;
+    let mut send = java::client(&options.client, classes, &dir.join("traffic"))?;
+    send.args(["KillWorkload", "send", &cluster.namesrv_address(), &cluster.broker_address()]).arg(&ledger);
+    send.args([rate.to_string(), options.messages_max.to_string()]);
+    let mut traffic = Traffic::start(send, &dir.join("traffic/stderr"))?;
     let start = Instant::now();
     let mut downtime = Duration::ZERO;
     for cycle in 1..=options.cycles {
-        let before = traffic.acknowledged()?;
-        traffic.flows(before)?;
+        let before = traffic.count("ack?", "@ACK")?;
+        traffic.flows("ack?", "@ACK", before)?;
         let pause = Duration::from_millis(random.below(2000));
         std::thread::sleep(pause);
         cluster.kill_broker()?;
@@ -103,13 +114,13 @@ fn cycles(setup: &Setup, options: &Options, dir: &Path, classes: &Path, conf: &s
             println!(
                 "  kill {cycle} after {} ms of traffic, {} acknowledged",
                 pause.as_millis(),
-                traffic.acknowledged()?
+                traffic.count("ack?", "@ACK")?
             );
         }
     }
-    let before = traffic.acknowledged()?;
-    traffic.flows(before)?;
-    let sent = traffic.stop()?;
+    let before = traffic.count("ack?", "@ACK")?;
+    traffic.flows("ack?", "@ACK", before)?;
+    let sent = format!("acknowledged {}", traffic.stop("@SENT")?);
     println!(
         "  {sent}; {} s, of which booting after a kill {} ms on average",
         start.elapsed().as_secs(),
@@ -173,89 +184,11 @@ pub fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The Java process that sends.
-struct Traffic {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Traffic {
-    fn start(
-        options: &Options,
-        classes: &Path,
-        dir: &Path,
-        cluster: &Cluster,
-        ledger: &PathBuf,
-        rate: u64,
-    ) -> Result<Traffic> {
-        let logs = dir.join("traffic");
-        let mut command = java::client(&options.client, classes, &logs)?;
-        command
-            .args(["KillWorkload", "send", &cluster.namesrv_address(), &cluster.broker_address()])
-            .arg(ledger);
-        command.args([rate.to_string(), options.messages_max.to_string()]);
-        command.stderr(std::fs::File::create(logs.join("stderr"))?);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("java")?;
-        let input = child.stdin.take().context("stdin of the traffic")?;
-        let output = BufReader::new(child.stdout.take().context("stdout of the traffic")?);
-        let mut traffic = Traffic { child, input, output };
-        traffic.line("@GO")?;
-        Ok(traffic)
-    }
-
-    /// The rest of the next line that begins with `prefix`.
-    fn line(&mut self, prefix: &str) -> Result<String> {
-        loop {
-            let mut line = String::new();
-            if self.output.read_line(&mut line)? == 0 {
-                bail!("the traffic ended ({}); see traffic/stderr", self.child.wait()?);
-            }
-            if let Some(rest) = line.strip_prefix(prefix) {
-                return Ok(rest.trim().to_owned());
-            }
-        }
-    }
-
-    fn acknowledged(&mut self) -> Result<u64> {
-        self.input.write_all(b"ack?\n")?;
-        self.input.flush()?;
-        Ok(self.line("@ACK")?.parse()?)
-    }
-
-    /// Waits until more than `before` messages are acknowledged.
-    fn flows(&mut self, before: u64) -> Result<()> {
-        let end = Instant::now() + TRAFFIC_LIMIT;
-        while self.acknowledged()? <= before {
-            ensure!(Instant::now() < end, "no message was acknowledged for {} s", TRAFFIC_LIMIT.as_secs());
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
-    }
-
-    /// Ends the traffic; the counts it prints.
-    fn stop(&mut self) -> Result<String> {
-        self.input.write_all(b"stop\n")?;
-        self.input.flush()?;
-        let counts = self.line("@SENT")?;
-        self.child.wait()?;
-        Ok(format!("acknowledged {counts}"))
-    }
-}
-
-impl Drop for Traffic {
-    fn drop(&mut self) {
-        // Both fail only when it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// SplitMix64; the times of the kills have to be repeatable from a printed seed.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

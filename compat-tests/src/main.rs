@@ -4,6 +4,7 @@
 //! compiles the scenarios once per client version, starts servers on free loopback ports, and judges. Nothing outside
 //! this directory is needed but a JDK (17 or newer), Maven, and for our servers their release binaries.
 
+mod audit;
 mod bench;
 mod benchstore;
 mod faults;
@@ -12,6 +13,7 @@ mod java;
 mod kill9;
 mod matrix;
 mod servers;
+mod traffic;
 mod verify;
 mod wire;
 
@@ -74,6 +76,9 @@ enum Command {
     },
     /// Kill a broker with SIGKILL again and again under acknowledged traffic, then compare what it stored.
     Kill9(kill9::Options),
+    /// Kill a broker again and again under normal, delayed, transactional, ordered and retried messages, and judge every
+    /// delivery.
+    Audit(audit::Options),
     /// Pass a store directory from Java to us and back, after clean stops and kills, and compare at each step.
     HandBack(handback::Options),
     /// Full disks, failing and slow syncs, a read-only file system, few descriptors, signals: on real processes, as root.
@@ -106,6 +111,7 @@ fn run(cli: Cli) -> Result<bool> {
             matrix::run(&places, &servers, &clients, &choice)
         }
         Command::Kill9(options) => kill9::run(&places, &options),
+        Command::Audit(options) => audit::run(&places, &options),
         Command::HandBack(options) => handback::run(&places, &options),
         Command::Faults(options) => faults::run(&places, &options),
         Command::VerifyStore(options) => verify::run(&places, &options),

@@ -506,6 +506,7 @@ pub(crate) fn store_config(
         consume_queue_flush_interval_ms: positive(settings.flush_interval_consume_queue),
         consume_queue_flush_thorough_interval_ms: positive(settings.flush_consume_queue_thorough_interval),
         max_message_size: size(settings.max_message_size),
+        append_busy_ms: u64::try_from(settings.os_page_cache_busy_time_out_mills).unwrap_or(0),
         delay_levels,
         enable_lmq: settings.enable_lmq,
         enable_multi_dispatch: settings.enable_multi_dispatch,

@@ -167,6 +167,8 @@ settings! {
         flush_consume_queue_thorough_interval: i32 = "flushConsumeQueueThoroughInterval",
         /// How long a send waits for the flush, ms.
         sync_flush_timeout: i32 = "syncFlushTimeout",
+        /// How long an append may take before further messages are refused, ms.
+        os_page_cache_busy_time_out_mills: i64 = "osPageCacheBusyTimeOutMills",
         /// Largest message body, bytes.
         max_message_size: i32 = "maxMessageSize",
         /// Whether keys are indexed.

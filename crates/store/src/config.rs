@@ -67,6 +67,8 @@ pub struct StoreConfig {
     pub consume_queue_flush_thorough_interval_ms: u64,
     /// The largest body, bytes (`maxMessageSize`).
     pub max_message_size: usize,
+    /// How long a message may wait for the append of another before it is refused, ms (`osPageCacheBusyTimeOutMills`).
+    pub append_busy_ms: u64,
     /// Delay of each level, ms; index 0 is level 1 (`messageDelayLevel`).
     pub delay_levels: Vec<i64>,
     /// Whether `%LMQ%…` queues that a message names get a position when it is appended (`enableLmq`).
@@ -149,6 +151,7 @@ impl StoreConfig {
             consume_queue_flush_interval_ms: 1_000,
             consume_queue_flush_thorough_interval_ms: 60_000,
             max_message_size: 4 << 20,
+            append_busy_ms: 1_000,
             delay_levels: DELAY_LEVELS.to_vec(),
             enable_lmq: false,
             enable_multi_dispatch: false,

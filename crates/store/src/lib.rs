@@ -31,7 +31,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use raptormq_base::clock::Clock;
 use raptormq_base::poison::Poison;
 use raptormq_base::watermark::Watermark;
@@ -160,6 +160,7 @@ impl Store {
             allocator: Allocator::new(dirs, last, end),
             segments,
             appender: Mutex::new(appender),
+            stalled: AtomicBool::new(false),
             sinks,
             dispatcher: Mutex::new(dispatcher),
             queue_flusher: Mutex::new(recovered.flusher),
@@ -492,6 +493,25 @@ impl Shared {
         Ok(prepared)
     }
 
+    /// The right to append. A write may stall for seconds when the system holds up writers to a slow disk: callers then
+    /// give up after a while, and while that goes on without waiting, so that they hold up nothing else
+    /// (`DefaultMessageStore.isOSPageCacheBusy`).
+    fn appender(&self) -> Result<MutexGuard<'_, Appender>, AppendError> {
+        let mut waited_ms = 0;
+        let appender = self.appender.try_lock().or_else(|| {
+            if self.stalled.load(Ordering::Relaxed) {
+                return None;
+            }
+            waited_ms = self.live().append_busy_ms;
+            self.appender.try_lock_for(Duration::from_millis(waited_ms))
+        });
+        let stalled = appender.is_none();
+        if self.stalled.load(Ordering::Relaxed) != stalled {
+            self.stalled.store(stalled, Ordering::Relaxed);
+        }
+        appender.ok_or(AppendError::Busy { waited_ms })
+    }
+
     /// Appends records of one queue. `each` gets the place of each record; the last answer is returned.
     fn append<R>(
         &self,
@@ -502,7 +522,7 @@ impl Shared {
         let first = &messages[0];
         let in_queue = flags::is_dispatched(first.sys_flag);
         let mut queue = self.sinks.queues.find_or_create(&first.topic, first.queue_id);
-        let mut appender = self.appender.lock();
+        let mut appender = self.appender()?;
         if appender.closed {
             return Err(AppendError::Closed);
         }

@@ -84,6 +84,8 @@ pub(crate) struct Shared {
     pub(crate) segments: Segments,
     pub(crate) allocator: Allocator,
     pub(crate) appender: Mutex<Appender>,
+    /// Whether the last caller that wanted to append gave up waiting.
+    pub(crate) stalled: AtomicBool,
     pub(crate) sinks: Sinks,
     pub(crate) dispatcher: Mutex<Dispatcher>,
     pub(crate) queue_flusher: Mutex<QueueFlusher>,

@@ -259,3 +259,29 @@ fn a_queue_that_must_be_read_from_disk_makes_the_read_cold_or_answers_at_once() 
     };
     assert_eq!(result.queue_offsets, [3, 4]);
 }
+
+#[test]
+fn messages_are_refused_while_an_append_does_not_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig { append_busy_ms: 30, ..config(dir.path()) };
+    let store = open_at(config, &now_clock());
+    fill(&store, 0..1);
+    let hanging = store.0.shared.appender.lock();
+    assert_eq!(store.append(&message(1)), Err(AppendError::Busy { waited_ms: 30 }));
+    let begin = std::time::Instant::now();
+    for n in 2..50 {
+        assert_eq!(store.append(&message(n)), Err(AppendError::Busy { waited_ms: 0 }));
+    }
+    assert!(begin.elapsed() < Duration::from_millis(30), "one has waited for all");
+    drop(hanging);
+    let last = store.append(&message(50)).unwrap();
+
+    let hanging = store.0.shared.appender.lock();
+    let waiting = {
+        let store = store.clone();
+        std::thread::spawn(move || store.append(&message(3)))
+    };
+    std::thread::sleep(Duration::from_millis(10));
+    drop(hanging);
+    assert_eq!(waiting.join().unwrap().unwrap().log_offset, last.next_offset);
+}

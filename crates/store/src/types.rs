@@ -134,6 +134,12 @@ pub enum AppendError {
     /// An earlier write to disk failed; nothing is accepted until restart.
     #[error("store refuses writes after an I/O error: {0}")]
     Poisoned(String),
+    /// Another append has not come to its end for longer than [`StoreConfig::append_busy_ms`](crate::StoreConfig).
+    #[error("an append has not ended for {waited_ms} ms and more")]
+    Busy {
+        /// How long this one has waited; 0 where that was known before.
+        waited_ms: u64,
+    },
     /// The store is stopped or stopping.
     #[error("store is closed")]
     Closed,

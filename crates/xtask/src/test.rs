@@ -34,7 +34,7 @@ const BUILD: Step = cargo(
     &["build", "--release", "--workspace", "--bin", "mqnamesrv", "--bin", "mqbroker", "--bin", "raptormq"],
 );
 
-const CI: [Step; 7] = [
+const CI: [Step; 8] = [
     compat(
         "client 5.5.0 on our servers",
         &["run", "--servers", "ours", "--clients", "5.5.0", "--second-try"],
@@ -55,14 +55,16 @@ const CI: [Step; 7] = [
         "kill -9, synchronous flush",
         &["kill9", "--cycles", "5", "--flush", "sync", "--messages-max", "100000"],
     ),
+    compat("every delivery of mixed traffic under kill -9", &["audit", "--cycles", "4"]),
     compat("a store from RocketMQ 5.5.0 and 4.9.7 to us and back", &["hand-back", "--java", "5.5.0,4.9.7"]),
     compat("faults of disk, descriptors and operator", &["faults"]),
 ];
 
-const FULL: [Step; 5] = [
+const FULL: [Step; 6] = [
     compat("all clients on both makes of servers", &["run", "--second-try"]),
     compat("100 times kill -9, asynchronous flush", &["kill9", "--cycles", "100", "--flush", "async"]),
     compat("100 times kill -9, synchronous flush", &["kill9", "--cycles", "100", "--flush", "sync"]),
+    compat("every delivery of mixed traffic under 50 times kill -9", &["audit", "--cycles", "50"]),
     compat(
         "a store from RocketMQ 5.5.0, 5.3.3 and 4.9.7 to us and back, twice",
         &["hand-back", "--java", "5.5.0,5.3.3,4.9.7", "--rounds", "2"],

@@ -147,6 +147,9 @@ impl ClientService {
     /// A connection has ended: its clients are gone, and the others of their groups are told.
     pub fn closed(&self, peer: &Peer) {
         self.producers.closed(peer);
+        for (group, client_id) in self.consumers.last_connections(peer) {
+            self.locks.abandon(&group, &client_id);
+        }
         for changed in self.consumers.closed(peer) {
             notify(Some(changed));
         }

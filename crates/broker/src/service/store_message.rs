@@ -15,6 +15,17 @@ pub fn refusal(store: &Store, error: AppendError) -> Refusal {
         AppendError::Full(_) | AppendError::Closed => {
             Refusal::new(ResponseCode::SERVICE_NOT_AVAILABLE, not_available(store))
         }
+        // What Java answers a request that waited in its queue, and one that came while the write was known to hang.
+        AppendError::Busy { waited_ms: 0 } => Refusal::new(
+            ResponseCode::SYSTEM_BUSY,
+            "[REJECTREQUEST]system busy, start flow control for a while",
+        ),
+        AppendError::Busy { waited_ms } => {
+            let remark = format!(
+                "[PCBUSY_CLEAN_QUEUE]broker busy, start flow control for a while, period in queue: {waited_ms}ms, size of queue: 0"
+            );
+            Refusal::new(ResponseCode::SYSTEM_BUSY, remark)
+        }
         AppendError::Poisoned(reason) => {
             let remark =
                 format!("{} The store refuses writes since an I/O error: {reason}", not_available(store));
@@ -31,6 +42,7 @@ pub fn status(error: &AppendError) -> &'static str {
         | AppendError::TopicTooLong { .. }
         | AppendError::IllegalTopic(_)
         | AppendError::IllegalBatch(_) => "MESSAGE_ILLEGAL",
+        AppendError::Busy { .. } => "OS_PAGE_CACHE_BUSY",
         AppendError::Full(_) | AppendError::Closed | AppendError::Poisoned(_) => "SERVICE_NOT_AVAILABLE",
     }
 }

@@ -138,6 +138,16 @@ impl ConsumerTable {
         changed
     }
 
+    /// The groups that lose a client altogether when this connection ends, with the client's id.
+    pub fn last_connections(&self, peer: &Peer) -> Vec<(String, String)> {
+        let last = |(name, group): (&String, &ConsumerGroup)| {
+            let client_id = &group.channels.get(&peer.id())?.client_id;
+            let connections = group.channels.values().filter(|c| c.client_id == *client_id).count();
+            (connections == 1).then(|| (name.clone(), client_id.clone()))
+        };
+        self.state.read().groups.iter().filter_map(last).collect()
+    }
+
     /// Forgets a connection in every group; returns whom to tell.
     pub fn closed(&self, peer: &Peer) -> Vec<MembersChanged> {
         let groups: Vec<String> = {

@@ -12,10 +12,16 @@ use raptormq_wire::body::MessageQueue;
 /// How long a lock lives without being renewed (`rocketmq.broker.rebalance.lockMaxLiveTime`).
 const LOCK_LIVES: Duration = Duration::from_millis(60_000);
 
+/// How long a client believes in a lock that it cannot renew (`rocketmq.client.rebalance.lockMaxLiveTime`), and a margin
+/// for the answer that granted it.
+const CLIENT_BELIEVES: Duration = Duration::from_millis(33_000);
+
 #[derive(Debug)]
 struct Entry {
     client_id: String,
     renewed: Duration,
+    /// The client's connection has ended since.
+    abandoned: bool,
 }
 
 /// Locks of all groups.
@@ -39,7 +45,8 @@ impl QueueLocks {
         for queue in queues {
             let free = held.get(&queue).is_none_or(|e| e.client_id == client_id || expired(e, now));
             if free {
-                held.insert(queue.clone(), Entry { client_id: client_id.to_owned(), renewed: now });
+                let entry = Entry { client_id: client_id.to_owned(), renewed: now, abandoned: false };
+                held.insert(queue.clone(), entry);
                 granted.push(queue);
             }
         }
@@ -63,6 +70,14 @@ impl QueueLocks {
         }
     }
 
+    /// `client_id` has lost its last connection in `group`: its locks end as soon as it cannot consume under them any
+    /// more, unless it comes back and renews them. Java lets them live on for a minute.
+    pub fn abandon(&self, group: &str, client_id: &str) {
+        if let Some(held) = self.groups.lock().get_mut(group) {
+            held.values_mut().filter(|e| e.client_id == client_id).for_each(|e| e.abandoned = true);
+        }
+    }
+
     /// Forgets the locks that were not renewed: they are as free as those that nobody took.
     pub fn forget_expired(&self) {
         let now = self.clock.monotonic();
@@ -80,7 +95,7 @@ impl QueueLocks {
 }
 
 fn expired(entry: &Entry, now: Duration) -> bool {
-    now.saturating_sub(entry.renewed) > LOCK_LIVES
+    now.saturating_sub(entry.renewed) > if entry.abandoned { CLIENT_BELIEVES } else { LOCK_LIVES }
 }
 
 #[cfg(test)]
@@ -90,6 +105,23 @@ mod tests {
 
     fn queue(id: i32) -> MessageQueue {
         MessageQueue { topic: "T".into(), broker_name: "b".into(), queue_id: id }
+    }
+
+    #[test]
+    fn a_client_that_is_gone_keeps_its_queues_while_it_may_still_consume() {
+        let clock = Arc::new(ManualClock::new(0));
+        let locks = QueueLocks::new(clock.clone());
+        locks.lock("g", vec![queue(0), queue(1)], "c1");
+        locks.lock("g", vec![queue(2)], "c2");
+        locks.abandon("g", "c1");
+        locks.abandon("none", "c1");
+        clock.advance_ms(33_000);
+        assert_eq!(locks.lock("g", vec![queue(0), queue(2)], "c2"), [queue(2)]);
+        assert_eq!(locks.lock("g", vec![queue(1)], "c1"), [queue(1)], "it has come back");
+        clock.advance_ms(1);
+        assert_eq!(locks.lock("g", vec![queue(0), queue(1)], "c2"), [queue(0)]);
+        clock.advance_ms(59_999);
+        assert_eq!(locks.lock("g", vec![queue(1)], "c2"), [], "what was renewed lives as long as any other");
     }
 
     #[test]
