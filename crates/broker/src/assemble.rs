@@ -32,6 +32,7 @@ use crate::service::reply::ReplyService;
 use crate::service::schedule::ScheduleService;
 use crate::service::send::SendService;
 use crate::service::send_back::SendBackService;
+use crate::service::transaction::{self, TransactionService};
 use crate::stats::Stats;
 use crate::tables::arrivals::Arrivals;
 use crate::tables::consumers::ConsumerTable;
@@ -88,6 +89,7 @@ pub struct Broker {
     cancel: CancellationToken,
     offsets: Arc<OffsetTable>,
     schedule: Arc<ScheduleService>,
+    transactions: Arc<TransactionService>,
     topics: Arc<TopicTable>,
     groups: Arc<GroupTable>,
 }
@@ -146,6 +148,7 @@ impl Broker {
             cancel: CancellationToken::new(),
             offsets: parts.offsets,
             schedule: parts.schedule,
+            transactions: parts.services.transactions,
             topics: parts.topics,
             groups: parts.groups,
         };
@@ -157,6 +160,7 @@ impl Broker {
     fn spawn_background(&self, resolved: &Resolved, clients: Arc<ClientService>) {
         self.background.spawn(self.registration.clone().run(self.cancel.clone()));
         self.background.spawn(self.schedule.clone().run(self.cancel.clone()));
+        self.background.spawn(self.transactions.clone().run(self.cancel.clone()));
         let ms = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(100));
         let offsets = self.offsets.clone();
         self.every(ms(resolved.broker.flush_consumer_offset_interval.into()), move || offsets.save());
@@ -296,7 +300,20 @@ impl Parts {
             locks: locks.clone(),
             registration: registration.clone(),
         });
+        let transactions = Arc::new(TransactionService::load(transaction::Parts {
+            live: live.clone(),
+            topics: topics.clone(),
+            offsets: offsets.clone(),
+            producers: producers.clone(),
+            registration: registration.clone(),
+            store: store.clone(),
+            store_host,
+            delay_level_max,
+            stats: stats.clone(),
+            clock: clock.clone(),
+        }));
         let services = Services {
+            transactions,
             send: Arc::new(SendService {
                 live: live.clone(),
                 topics: topics.clone(),

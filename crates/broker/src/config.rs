@@ -101,6 +101,16 @@ settings! {
         validate_system_topic_when_update_topic: bool = "validateSystemTopicWhenUpdateTopic",
         /// Keys that an update may not touch.
         config_black_list: String = "configBlackList",
+        /// Whether messages of transactions are refused.
+        reject_transaction_message: bool = "rejectTransactionMessage",
+        /// A half message is not checked before this age, ms.
+        transaction_time_out: i64 = "transactionTimeOut",
+        /// How often a producer is asked about a half message at most; then it goes to TRANS_CHECK_MAX_TIME_TOPIC.
+        transaction_check_max: i32 = "transactionCheckMax",
+        /// Pause between two checks, ms.
+        transaction_check_interval: i64 = "transactionCheckInterval",
+        /// Bound of unanswered ends of transactions.
+        end_transaction_pool_queue_capacity: i32 = "endTransactionPoolQueueCapacity",
         /// Bound of unanswered sends.
         send_thread_pool_queue_capacity: i32 = "sendThreadPoolQueueCapacity",
         /// Bound of unanswered replies.

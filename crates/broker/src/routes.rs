@@ -18,6 +18,7 @@ use crate::service::query::QueryService;
 use crate::service::reply::ReplyService;
 use crate::service::send::SendService;
 use crate::service::send_back::SendBackService;
+use crate::service::transaction::TransactionService;
 
 /// What the table's rows call.
 pub struct Services {
@@ -27,6 +28,8 @@ pub struct Services {
     pub reply: Arc<ReplyService>,
     /// Messages given back.
     pub send_back: Arc<SendBackService>,
+    /// Transactions.
+    pub transactions: Arc<TransactionService>,
     /// Pulls.
     pub pull: Arc<PullService>,
     /// Heartbeats, membership, locks.
@@ -51,6 +54,7 @@ pub struct Services {
 pub struct Lanes {
     send: Arc<Lane>,
     reply: Arc<Lane>,
+    transaction: Arc<Lane>,
     pull: Arc<Lane>,
     query: Arc<Lane>,
     client: Arc<Lane>,
@@ -66,6 +70,7 @@ impl Lanes {
         Self {
             send: lane("send", broker.send_thread_pool_queue_capacity),
             reply: lane("reply", broker.reply_thread_pool_queue_capacity),
+            transaction: lane("transaction", broker.end_transaction_pool_queue_capacity),
             pull: lane("pull", broker.pull_thread_pool_queue_capacity),
             query: lane("query", broker.query_thread_pool_queue_capacity),
             client: lane("client", broker.client_manager_thread_pool_queue_capacity),
@@ -87,6 +92,8 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         .two_stage(Code::SEND_REPLY_MESSAGE,                  Both, &l.reply,     &s.reply,         ReplyService::reply)
         .two_stage(Code::SEND_REPLY_MESSAGE_V2,               Both, &l.reply,     &s.reply,         ReplyService::reply)
         .on       (Code::CONSUMER_SEND_MSG_BACK,              Both, &l.send,      &s.send_back,     SendBackService::send_back)
+        .two_stage(Code::END_TRANSACTION,                     Both, &l.transaction, &s.transactions, TransactionService::end)
+        .on       (Code::RESUME_CHECK_HALF_MESSAGE,           Both, &l.admin,     &s.transactions,  TransactionService::resume)
         // Consuming: a pull that finds nothing is held.
         .two_stage(Code::PULL_MESSAGE,                        Main, &l.pull,      &s.pull,          PullService::pull)
         .two_stage(Code::LITE_PULL_MESSAGE,                   Main, &l.pull,      &s.pull,          PullService::pull)
@@ -149,8 +156,6 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         .refuse   (Code::QUERY_TOPICS_BY_CONSUMER,                  "this administration command is not supported yet")
         .refuse   (Code::QUERY_SUBSCRIPTION_BY_CONSUMER,            "this administration command is not supported yet")
         .refuse   (Code::UPDATE_AND_GET_GROUP_FORBIDDEN,            "this administration command is not supported yet")
-        .refuse   (Code::END_TRANSACTION,                           "transactions are not supported yet")
-        .refuse   (Code::RESUME_CHECK_HALF_MESSAGE,                 "transactions are not supported yet")
         .refuse   (Code::GET_TIMER_CHECK_POINT,                     "timer messages are not supported yet")
         .refuse   (Code::GET_TIMER_METRICS,                         "timer messages are not supported yet")
         .refuse   (Code::RECALL_MESSAGE,                            "timer messages are not supported yet")

@@ -10,6 +10,7 @@ pub mod schedule;
 pub mod send;
 pub mod send_back;
 pub mod store_message;
+pub mod transaction;
 
 use raptormq_message::{NewMessage, props};
 use raptormq_remoting::Refusal;

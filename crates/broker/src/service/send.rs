@@ -16,6 +16,7 @@ use raptormq_wire::header::{
 use raptormq_wire::{RemotingCommand, RequestCode, ResponseCode};
 
 use super::store_message;
+use super::transaction::half;
 use crate::config::{BrokerSettings, LiveConfig};
 use crate::names::{self, FAQ, perm};
 use crate::registration::Registration;
@@ -164,7 +165,7 @@ impl SendService {
                 .map_err(|_| Refusal::system_error(format!("For input string: \"{text}\"")))?,
             None => 0,
         };
-        self.check_kind(broker, topic, &scan, header.sys_flag, reconsume_times, delay)?;
+        self.check_kind(topic, &scan, header.sys_flag, delay)?;
         let mut message = NewMessage {
             topic: name,
             queue_id,
@@ -181,8 +182,10 @@ impl SendService {
         if message.body.is_empty() {
             return Err(store_message::illegal(self.store.max_message_size()));
         }
-        let transaction = flags::transaction_type(message.sys_flag);
-        if delay > 0 && matches!(transaction, flags::TRANSACTION_NOT | flags::TRANSACTION_COMMIT) {
+        if scan.is_half(reconsume_times, delay) {
+            self.check_half(broker, &scan, message.sys_flag)?;
+            half::prepare(&mut message);
+        } else if delay > 0 && flags::is_dispatched(message.sys_flag) {
             super::delay(&mut message, delay, self.delay_level_max);
         }
         let appended = self.store.append(&message).map_err(|e| store_message::refusal(&self.store, e))?;
@@ -195,23 +198,28 @@ impl SendService {
         })
     }
 
-    /// What this broker does not carry out yet is refused as Java refuses it where it is switched off, so that the
-    /// producer knows; and what Java refuses is refused.
-    fn check_kind(
-        &self,
-        broker: &BrokerSettings,
-        topic: &TopicConfig,
-        scan: &Scan<'_>,
-        sys_flag: i32,
-        reconsume_times: i32,
-        delay: i32,
-    ) -> Result<(), Refusal> {
-        // A retried message of a client before 4.6.1 carries the mark of its transaction still.
-        if scan.transaction && !(reconsume_times > 0 && delay > 0) {
+    /// Whether half messages are taken, and this is one that can be: their topic has no batch queues.
+    fn check_half(&self, broker: &BrokerSettings, scan: &Scan<'_>, sys_flag: i32) -> Result<(), Refusal> {
+        if broker.reject_transaction_message {
             let remark =
                 format!("the broker[{}] sending transaction message is forbidden", broker.broker_ip1);
             return Err(Refusal::new(ResponseCode::NO_PERMISSION, remark));
         }
+        if scan.inner_number || sys_flag & flags::INNER_BATCH != 0 {
+            return Err(store_message::illegal(self.store.max_message_size()));
+        }
+        Ok(())
+    }
+
+    /// What this broker does not carry out yet is refused as Java refuses it where it is switched off, so that the
+    /// producer knows; and what Java refuses is refused.
+    fn check_kind(
+        &self,
+        topic: &TopicConfig,
+        scan: &Scan<'_>,
+        sys_flag: i32,
+        delay: i32,
+    ) -> Result<(), Refusal> {
         if scan.timer && delay <= 0 {
             let remark = "accurate timer message is not enabled, timerWheelEnable is false";
             return Err(Refusal::system_error(remark));
@@ -270,7 +278,7 @@ impl SendService {
         }
         let raw = header.properties.as_deref().unwrap_or_default();
         let scan = Scan::of(raw);
-        self.check_kind(broker, topic, &scan, header.sys_flag, 0, 0)?;
+        self.check_kind(topic, &scan, header.sys_flag, 0)?;
         if let Some(unique_key) = scan.unique_key
             && is_batch_cq(topic)
         {
@@ -581,6 +589,12 @@ impl<'a> Scan<'a> {
         scan.rewrite |=
             length != raw.len() + usize::from(!raw.is_empty() && !raw.ends_with(PROPERTY_SEPARATOR));
         scan
+    }
+
+    /// Whether this is a half message. A retried message of a client before 4.6.1 carries the mark of its transaction
+    /// still, and is none.
+    fn is_half(&self, reconsume_times: i32, delay: i32) -> bool {
+        self.transaction && !(reconsume_times > 0 && delay > 0)
     }
 
     /// Whether the producer wants to wait for the disk; only `WAIT=false` does not.

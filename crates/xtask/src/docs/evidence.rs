@@ -5,6 +5,9 @@ const NAME_SERVER_GOLDEN: &str = "crates/namesrv/tests/java_golden.rs";
 /// Stores of Java brokers served over the wire.
 const TAKE_OVER: &str = "crates/broker/tests/takeover.rs";
 
+/// The service of transactions over a real store.
+const TRANSACTIONS: &str = "crates/broker/src/service/transaction/tests.rs";
+
 /// Scenarios of `compat-tests/java` by name, and Rust tests by path, for codes that brokers answer.
 pub const BROKER: &[(&str, &[&str])] = &[
     ("SEND_MESSAGE", &["send_empty_properties", "refuse_send", TAKE_OVER]),
@@ -13,6 +16,8 @@ pub const BROKER: &[(&str, &[&str])] = &[
     ("SEND_REPLY_MESSAGE", &["reply_refused"]),
     ("SEND_REPLY_MESSAGE_V2", &["reply_to_request", "reply_asynchronously", "reply_refused"]),
     ("CONSUMER_SEND_MSG_BACK", &["retry_default_delay", "retry_to_dlq", "retry_batch_part"]),
+    ("END_TRANSACTION", &[TRANSACTIONS]),
+    ("RESUME_CHECK_HALF_MESSAGE", &[TRANSACTIONS]),
     ("PULL_MESSAGE", &["push_concurrently", "push_long_polling", "pull_plain", "refuse_pull", TAKE_OVER]),
     ("LITE_PULL_MESSAGE", &["lite_subscribe", "lite_assign_seek"]),
     ("QUERY_MESSAGE", &["query_by_key", "refuse_admin"]),

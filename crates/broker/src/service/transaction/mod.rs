@@ -1,0 +1,262 @@
+//! Transactions: a half message waits in RMQ_SYS_TRANS_HALF_TOPIC until its producer commits it or rolls it back, or is
+//! asked about it (`EndTransactionProcessor`, `TransactionalMessageServiceImpl`).
+//!
+//! A commit stores the final message and then the op record, a rollback the op record alone, both under the lock of the
+//! [`Ledger`]. The check takes the same lock to decide about a half message, so that it never asks about one that is being
+//! settled.
+
+mod check;
+pub mod half;
+pub mod ledger;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use parking_lot::Mutex;
+use raptormq_base::clock::Clock;
+use raptormq_message::props::keys;
+use raptormq_message::{decode_message, flags, parse_offset_msg_id};
+use raptormq_remoting::{Answer, Refusal, Reply, Request};
+use raptormq_store::{AppendError, GetRequest, GetStatus, Store};
+use raptormq_wire::header::{EndTransactionRequestHeader, ResumeCheckHalfMessageRequestHeader};
+use raptormq_wire::{RemotingCommand, ResponseCode};
+
+use self::half::{Half, QUEUE};
+use self::ledger::{Ledger, Positions};
+use super::success;
+use crate::config::LiveConfig;
+use crate::names;
+use crate::registration::Registration;
+use crate::stats::Stats;
+use crate::tables::offsets::OffsetTable;
+use crate::tables::producers::ProducerTable;
+use crate::tables::topics::TopicTable;
+
+/// Group whose offsets in the half and the op queue tell how far the check has come.
+const GROUP: &str = "CID_RMQ_SYS_TRANS";
+/// Messages of one read.
+const READ: i32 = 32;
+const RESUME_FAILED: &str = "Exception was thrown when putting message back to RMQ_SYS_TRANS_HALF_TOPIC.";
+
+/// What [`TransactionService`] works with.
+pub struct Parts {
+    /// Configuration.
+    pub live: Arc<LiveConfig>,
+    /// Topics, for TRANS_CHECK_MAX_TIME_TOPIC.
+    pub topics: Arc<TopicTable>,
+    /// Where the check's progress is committed.
+    pub offsets: Arc<OffsetTable>,
+    /// Who is asked.
+    pub producers: Arc<ProducerTable>,
+    /// A new topic is registered.
+    pub registration: Arc<Registration>,
+    /// The store.
+    pub store: Store,
+    /// Address stored with op records.
+    pub store_host: SocketAddr,
+    /// Number of delay levels.
+    pub delay_level_max: usize,
+    /// Figures.
+    pub stats: Arc<Stats>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Settles transactions, and asks about those that nobody settles.
+pub struct TransactionService {
+    parts: Parts,
+    ledger: Mutex<Ledger>,
+    /// Whether what an earlier run left half done was looked for.
+    looked_back: AtomicBool,
+    next_producer: AtomicUsize,
+}
+
+impl TransactionService {
+    /// Reads the op records that the committed offsets leave. Blocks.
+    pub fn load(parts: Parts) -> Self {
+        let store = &parts.store;
+        let committed = |topic: &str| {
+            let (min, max) = (store.queue_min(topic, QUEUE), store.queue_max(topic, QUEUE));
+            let offset = parts.offsets.get(GROUP, topic, QUEUE).unwrap_or(min);
+            let kept = offset.clamp(min, max.max(min));
+            if offset != kept {
+                tracing::warn!(topic, offset, kept, "committed offset of {GROUP} is outside the queue");
+            }
+            kept
+        };
+        let begin = Positions { half: committed(names::HALF_TOPIC), op: committed(names::OP_HALF_TOPIC) };
+        let mut ledger = Ledger::new(begin);
+        let half_end = store.queue_max(names::HALF_TOPIC, QUEUE);
+        read_all(store, names::OP_HALF_TOPIC, begin.op, |at, record| {
+            if let Ok(op) = decode_message(&record) {
+                ledger.settle(at, half::settled_by(&op), half_end);
+            }
+        });
+        tracing::info!(
+            half = begin.half,
+            op = begin.op,
+            remembered = ledger.remembered(),
+            "half messages are checked from here on"
+        );
+        Self {
+            parts,
+            ledger: Mutex::new(ledger),
+            looked_back: AtomicBool::new(false),
+            next_producer: AtomicUsize::new(0),
+        }
+    }
+
+    /// END_TRANSACTION. A transaction that is still undecided has no answer.
+    pub fn end(self: &Arc<Self>, request: Request) -> Reply {
+        let header: EndTransactionRequestHeader = match request.header() {
+            Ok(header) => header,
+            Err(refusal) => return Err(refusal).into(),
+        };
+        let commit = match header.commit_or_rollback {
+            flags::TRANSACTION_COMMIT => true,
+            flags::TRANSACTION_ROLLBACK => false,
+            _ => return Reply::Nothing,
+        };
+        let remote = request.peer.remote();
+        let half = match self.find(&header) {
+            Ok(half) => half,
+            Err(refusal) => {
+                let (offset, remark) = (header.commit_log_offset, &refusal.remark);
+                tracing::warn!(%remote, offset, commit, remark, "a transaction is not ended");
+                return Err(refusal).into();
+            }
+        };
+        if self.is_too_late(&header, &half) {
+            tracing::warn!(%remote, offset = header.commit_log_offset, "a transaction is ended after its immunity");
+            return Reply::Now(RemotingCommand::response(ResponseCode::ILLEGAL_OPERATION, None));
+        }
+        Reply::from(if commit { self.commit(&half) } else { self.roll_back(&half) })
+    }
+
+    /// The half message that is to be settled (`checkPrepareMessage`).
+    fn find(&self, header: &EndTransactionRequestHeader) -> Result<Half, Refusal> {
+        let record =
+            u64::try_from(header.commit_log_offset).ok().and_then(|at| self.parts.store.record_at(at));
+        // Java takes any message that says a real topic, one in TRANS_CHECK_MAX_TIME_TOPIC for instance.
+        let message = record
+            .and_then(|record| decode_message(&record).ok())
+            .filter(|message| *message.topic == *names::HALF_TOPIC);
+        let Some(half) = message.and_then(Half::of) else {
+            return Err(Refusal::system_error("Find prepared transaction message failed"));
+        };
+        if half.producer_group != header.producer_group || half.producer_group.is_empty() {
+            return Err(Refusal::system_error("The producer group wrong"));
+        }
+        if half.message.queue_offset != header.tran_state_table_offset {
+            return Err(Refusal::system_error("The transaction state table offset wrong"));
+        }
+        if half.message.log_offset != header.commit_log_offset {
+            return Err(Refusal::system_error("The commit log offset wrong"));
+        }
+        Ok(half)
+    }
+
+    /// Whether a message with an immunity time of its own is ended after that, and not because it was checked
+    /// (`rejectCommitOrRollback`).
+    fn is_too_late(&self, header: &EndTransactionRequestHeader, half: &Half) -> bool {
+        if header.from_transaction_check == Some(true) {
+            return false;
+        }
+        let immunity = half.properties.get(keys::CHECK_IMMUNITY_TIME_IN_SECONDS).unwrap_or_default();
+        if immunity.is_empty() {
+            return false;
+        }
+        let immunity_ms = immunity.parse::<i64>().map_or(0, |seconds| seconds.saturating_mul(1000));
+        let immunity_ms = immunity_ms.max(self.parts.live.broker().transaction_time_out);
+        self.parts.clock.wall_ms().saturating_sub(half.message.born_timestamp) > immunity_ms
+    }
+
+    fn commit(&self, half: &Half) -> Answer {
+        let message = half.committed(self.parts.delay_level_max);
+        let mut ledger = self.ledger.lock();
+        let appended = self.parts.store.append(&message).map_err(|error| self.not_stored(error))?;
+        self.parts.stats.put(1, u64::from(appended.len));
+        self.settle(&mut ledger, half.message.queue_offset);
+        Ok(success())
+    }
+
+    fn roll_back(&self, half: &Half) -> Answer {
+        self.settle(&mut self.ledger.lock(), half.message.queue_offset);
+        Ok(success())
+    }
+
+    /// Stores the op record, now or, when that is impossible, before the next check. A crash until then means that the
+    /// producer is asked.
+    fn settle(&self, ledger: &mut Ledger, half: i64) {
+        match self.append_op(half) {
+            Ok((offset, half_end)) => ledger.settle(offset, vec![half], half_end),
+            Err(error) => {
+                tracing::error!(half, %error, "the op record of a settled transaction cannot be stored yet");
+                ledger.owe(half);
+            }
+        }
+    }
+
+    /// Stores an op record; its position, and the end of the half queue.
+    fn append_op(&self, half: i64) -> Result<(i64, i64), AppendError> {
+        let op = half::op(half, self.parts.clock.wall_ms(), self.parts.store_host);
+        let appended = self.parts.store.append(&op)?;
+        Ok((appended.queue_offset, self.parts.store.queue_next(names::HALF_TOPIC, QUEUE)))
+    }
+
+    /// `EndTransactionProcessor.sendFinalMessage`.
+    fn not_stored(&self, error: AppendError) -> Refusal {
+        match error {
+            AppendError::Full(_) | AppendError::Closed | AppendError::Poisoned(_) => {
+                Refusal::new(ResponseCode::SERVICE_NOT_AVAILABLE, "Service not available now.")
+            }
+            _ => {
+                let max = self.parts.store.max_message_size();
+                let remark = format!(
+                    "The message is illegal, maybe msg body or properties length not matched. msg body length limit {max}B, msg properties length limit 32KB."
+                );
+                Refusal::new(ResponseCode::MESSAGE_ILLEGAL, remark)
+            }
+        }
+    }
+
+    /// RESUME_CHECK_HALF_MESSAGE: a half message that was given up is checked again.
+    pub fn resume(&self, request: &Request) -> Answer {
+        let header: ResumeCheckHalfMessageRequestHeader = request.header()?;
+        let failed = || Refusal::system_error(RESUME_FAILED);
+        let (_, offset) =
+            parse_offset_msg_id(header.msg_id.as_deref().unwrap_or_default()).map_err(|_| failed())?;
+        let record = self.parts.store.record_at(offset).ok_or_else(failed)?;
+        let half = decode_message(&record).ok().and_then(Half::of).ok_or_else(failed)?;
+        match self.parts.store.append(&half.resumed()) {
+            Ok(_) => Ok(success()),
+            Err(error) => {
+                tracing::error!(%error, offset, "a half message cannot be put back");
+                Err(Refusal::system_error("Put message back to RMQ_SYS_TRANS_HALF_TOPIC failed."))
+            }
+        }
+    }
+}
+
+/// Reads the only queue of `topic` from `from` to its present end. Blocks.
+fn read_all(store: &Store, topic: &str, from: i64, mut each: impl FnMut(i64, bytes::Bytes)) {
+    let mut offset = from;
+    let end = store.queue_max(topic, QUEUE);
+    while offset < end {
+        let request =
+            GetRequest { topic, queue_id: QUEUE, offset, max_nums: READ, max_bytes: None, filter: None };
+        let got = store.get_blocking(&request);
+        if got.status == GetStatus::Found {
+            for (record, at) in got.messages.into_iter().zip(got.queue_offsets) {
+                each(at, record);
+            }
+        }
+        if got.next_begin_offset <= offset {
+            break;
+        }
+        offset = got.next_begin_offset;
+    }
+}
