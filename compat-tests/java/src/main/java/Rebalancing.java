@@ -8,6 +8,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
@@ -57,24 +58,7 @@ final class Rebalancing {
         String group = env.name("g");
         Map<String, Integer> seen = new ConcurrentHashMap<>();
         DefaultMQPushConsumer first = env.pushInto(group, topic, "*", m -> seen.merge(Env.text(m), 1, Integer::sum));
-        List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", "-Xmx128m", "-XX:TieredStopAtLevel=1",
-            "-XX:+UseSerialGC", "-cp", System.getProperty("java.class.path")));
-        for (String key : List.of("rocketmq.client.logRoot", "rocketmq.client.logLevel", "rocketmq.client.logUseSlf4j", "user.home")) {
-            if (System.getProperty(key) != null) command.add("-D" + key + "=" + System.getProperty(key));
-        }
-        command.addAll(List.of("Rebalancing$Child", env.namesrv, group, topic));
-        Process child = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
-        env.onClose(() -> child.destroyForcibly().waitFor());
-        Thread reader = new Thread(() -> {
-            try (BufferedReader lines = new BufferedReader(new InputStreamReader(child.getInputStream(), "UTF-8"))) {
-                for (String line; (line = lines.readLine()) != null; ) {
-                    if (line.startsWith("@ ")) seen.merge(line.substring(2), 1, Integer::sum);
-                }
-            } catch (java.io.IOException e) {
-                env.say("the child's output ended: " + e);
-            }
-        });
-        reader.start();
+        Process child = child(env, "Rebalancing$Child", group, topic, line -> seen.merge(line, 1, Integer::sum));
         env.await("2 queues each", 60_000, () -> owned(first, topic).size() == 2);
         Traffic traffic = new Traffic(env, topic, 4);
         env.await("the child to consume", 30_000, () -> traffic.sent.get() > 200);
@@ -82,14 +66,36 @@ final class Rebalancing {
         long died = System.currentTimeMillis();
         env.await("4 queues after the other died", TOLD_MS, () -> owned(first, topic).size() == 4);
         died = System.currentTimeMillis() - died;
-        reader.join(5_000);
+        Thread.sleep(1000); // what it had printed is read by now
         int sent = traffic.stop();
         env.await("every message consumed", 30_000, () -> seen.size() == sent);
         int deliveries = seen.values().stream().mapToInt(i -> i).sum();
         env.say(sent + " messages, " + deliveries + " deliveries, none lost; queues taken over " + died + " ms after the kill");
     }
 
-    private static Set<MessageQueue> owned(DefaultMQPushConsumer consumer, String topic) {
+    /** A consumer in a process of its own; `sink` gets what it prints after {@code @ }. */
+    static Process child(Env env, String main, String group, String topic, Consumer<String> sink) throws Exception {
+        List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", "-Xmx128m", "-XX:TieredStopAtLevel=1",
+            "-XX:+UseSerialGC", "-cp", System.getProperty("java.class.path")));
+        for (String key : List.of("rocketmq.client.logRoot", "rocketmq.client.logLevel", "rocketmq.client.logUseSlf4j", "user.home")) {
+            if (System.getProperty(key) != null) command.add("-D" + key + "=" + System.getProperty(key));
+        }
+        command.addAll(List.of(main, env.namesrv, group, topic));
+        Process child = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+        env.onClose(() -> child.destroyForcibly().waitFor());
+        new Thread(() -> {
+            try (BufferedReader lines = new BufferedReader(new InputStreamReader(child.getInputStream(), "UTF-8"))) {
+                for (String line; (line = lines.readLine()) != null; ) {
+                    if (line.startsWith("@ ")) sink.accept(line.substring(2));
+                }
+            } catch (java.io.IOException e) {
+                env.say("the child's output ended: " + e);
+            }
+        }).start();
+        return child;
+    }
+
+    static Set<MessageQueue> owned(DefaultMQPushConsumer consumer, String topic) {
         Set<MessageQueue> queues = new HashSet<>();
         for (MessageQueue queue : consumer.getDefaultMQPushConsumerImpl().getRebalanceImpl().getProcessQueueTable().keySet()) {
             if (queue.getTopic().equals(topic)) queues.add(queue);

@@ -103,10 +103,13 @@ public final class Scenarios {
         List<Scenario.Named> all = new ArrayList<>();
         // Those that mostly wait come first, so that the others run beside them.
         Retrying.register(all);
+        Ordering.register(all);
         Rebalancing.register(all);
         Replying.register(all);
         Sending.register(all);
         Consuming.register(all);
+        Changing.register(all);
+        Naming.register(all);
         Querying.register(all);
         Offsets.register(all);
         Refusals.register(all);
