@@ -25,6 +25,7 @@ final class Retrying {
         all.add(new Scenario.Named("retry_default_delay", false, false, Retrying::defaultDelay));
         all.add(new Scenario.Named("retry_to_dlq", true, false, Retrying::toDeadLetters));
         all.add(new Scenario.Named("retry_orderly_to_dlq", false, false, Retrying::orderlyToDeadLetters));
+        all.add(new Scenario.Named("send_back", true, false, Retrying::sendBack));
         all.add(new Scenario.Named("retry_batch_part", false, false, Retrying::ackIndex));
     }
 
@@ -143,6 +144,87 @@ final class Retrying {
         var reader = env.pull(env.name("dead"));
         env.await("a dead letter", 20_000, () -> reader.maxOffset(Env.queue(dead, 0)) == 1);
         return env.readQueue(reader, dead, 0).get(0);
+    }
+
+    /** CONSUMER_SEND_MSG_BACK by hand: what is stored where, and what is refused. */
+    private static void sendBack(Env env) throws Exception {
+        String topic = env.topic("t", 1);
+        String group = env.name("g");
+        subscriptionGroup(env, group, 3, 2);
+        Message message = new Message(topic, "tag", "key", Env.utf8("x"));
+        message.putUserProperty("own", "kept");
+        SendResult sent = env.send(env.producer(), message);
+        String at = "" + org.apache.rocketmq.common.message.MessageDecoder.decodeMessageId(sent.getOffsetMsgId()).getOffset();
+        String retry = "%RETRY%" + group;
+
+        env.same("given back", "code 0 remark null", giveBack(env, at, group, "delayLevel", "1"));
+        env.awaitRoute(retry);
+        env.check(new String(env.raw.call(351, null, "topic", retry).getBody()).contains("\"writeQueueNums\":3"), "queues of the retry topic");
+        MessageExt again = retried(env, retry, 1);
+        env.same("what is stored for the retry", "reconsumeTimes 1 tags tag keys key {DELAY=1, KEYS=key, ORIGIN_MESSAGE_ID=" + sent.getOffsetMsgId()
+            + ", REAL_QID=" + again.getQueueId() + ", REAL_TOPIC=" + retry + ", RETRY_TOPIC=" + topic + ", TAGS=tag, WAIT=false, own=kept}", show(again));
+
+        // The retry itself is given back: the first message's id and topic stay.
+        String second = "" + again.getCommitLogOffset();
+        env.same("given back again", "code 0 remark null", giveBack(env, second, group, "delayLevel", "1", "maxReconsumeTimes", "16"));
+        MessageExt third = retried(env, retry, 2);
+        env.same("what is stored for the second retry", "reconsumeTimes 2 tags tag keys key {DELAY=1, KEYS=key, ORIGIN_MESSAGE_ID=" + sent.getOffsetMsgId()
+            + ", REAL_QID=" + third.getQueueId() + ", REAL_TOPIC=" + retry + ", RETRY_TOPIC=" + topic + ", TAGS=tag, WAIT=false, own=kept}", show(third));
+
+        // Consumed as often as the group allows, as the request allows, or told never to try again: a dead letter.
+        String last = "" + third.getCommitLogOffset();
+        env.same("as often as the group allows", "code 0 remark null", giveBack(env, last, group));
+        env.same("as often as the request allows", "code 0 remark null", giveBack(env, at, group, "maxReconsumeTimes", "0"));
+        env.same("never again", "code 0 remark null", giveBack(env, at, group, "delayLevel", "-1"));
+        String dead = "%DLQ%" + group;
+        env.awaitRoute(dead);
+        env.check(new String(env.raw.call(351, null, "topic", dead).getBody()).contains("\"perm\":6"), "permission of the dead letters");
+        env.configure(dead, 1, Env.READ | Env.WRITE);
+        List<MessageExt> letters = env.readQueue(dead, 0);
+        List<Integer> times = new ArrayList<>();
+        letters.forEach(m -> times.add(m.getReconsumeTimes()));
+        env.same("reconsumeTimes of the dead letters", List.of(3, 1, 1), times);
+        env.same("level of one", "0", letters.get(1).getProperty("DELAY"));
+        env.same("level of the one never to be tried", "0", letters.get(2).getProperty("DELAY"));
+
+        String inside = giveBack(env, "" + (Long.parseLong(at) + 7), group);
+        env.check(inside.startsWith("code 1 "), "an offset where nothing begins: " + inside);
+        env.same("an offset behind the log", "code 1 remark look message by offset failed, 99999999999", giveBack(env, "99999999999", group));
+        subscriptionGroup(env, env.name("none"), 0, 2);
+        env.same("a group without retry queues", "code 0 remark null", giveBack(env, at, env.name("none")));
+        env.same("its retry topic", 17, env.raw.pull(group, "%RETRY%" + env.name("none"), 0, 0).getCode());
+    }
+
+    private static void subscriptionGroup(Env env, String group, int retryQueues, int retryMaxTimes) throws Exception {
+        String json = "{\"groupName\":\"" + group + "\",\"consumeEnable\":true,\"consumeFromMinEnable\":true,\"consumeBroadcastEnable\":true,"
+            + "\"retryQueueNums\":" + retryQueues + ",\"retryMaxTimes\":" + retryMaxTimes + ",\"brokerId\":0,\"whichBrokerWhenConsumeSlowly\":1,"
+            + "\"notifyConsumerIdsChangedEnable\":true}";
+        env.same("update of the group", 0, env.raw.call(200, Env.utf8(json)).getCode());
+    }
+
+    private static String giveBack(Env env, String offset, String group, String... more) throws Exception {
+        List<String> fields = new ArrayList<>(List.of("offset", offset, "group", group, "delayLevel", "0", "originMsgId", "", "originTopic", "", "unitMode", "false"));
+        Collections.addAll(fields, more); // a later one wins
+        return Raw.show(env.raw.call(36, null, fields.toArray(new String[0])));
+    }
+
+    /** The n-th message of a retry topic with three queues, once it is due. */
+    private static MessageExt retried(Env env, String retry, int n) throws Exception {
+        var reader = env.pull(env.name("r" + n));
+        List<MessageExt> all = new ArrayList<>();
+        env.await("retry " + n, 20_000, () -> {
+            all.clear();
+            for (int queue = 0; queue < 3; queue++) all.addAll(env.readQueue(reader, retry, queue));
+            return all.size() == n;
+        });
+        return all.stream().filter(m -> m.getReconsumeTimes() == n).findFirst().orElseThrow();
+    }
+
+    /** The properties that do not differ from run to run or from client to client. */
+    private static String show(MessageExt message) {
+        var properties = new java.util.TreeMap<>(message.getProperties());
+        properties.keySet().removeAll(List.of("UNIQ_KEY", "CLUSTER", "MSG_REGION", "TRACE_ON", "MIN_OFFSET", "MAX_OFFSET"));
+        return "reconsumeTimes " + message.getReconsumeTimes() + " tags " + message.getTags() + " keys " + message.getKeys() + " " + properties;
     }
 
     private static void orderlyToDeadLetters(Env env) throws Exception {
