@@ -24,11 +24,13 @@ use crate::config::{ConfigRefused, LiveConfig, Resolved, StoreSettings, parse_de
 use crate::registration::{Registration, address};
 use crate::rocksdb;
 use crate::routes::{self, Lanes, Services};
+use crate::service::calls::CallService;
 use crate::service::clients::ClientService;
 use crate::service::offsets::OffsetService;
 use crate::service::pull::PullService;
 use crate::service::query::QueryService;
 use crate::service::reply::ReplyService;
+use crate::service::reset::ResetService;
 use crate::service::schedule::ScheduleService;
 use crate::service::send::SendService;
 use crate::service::send_back::SendBackService;
@@ -361,7 +363,24 @@ impl Parts {
                 stats: stats.clone(),
             }),
             clients: clients.clone(),
+            calls: Arc::new(CallService {
+                live: live.clone(),
+                topics: topics.clone(),
+                groups: groups.clone(),
+                consumers: consumers.clone(),
+                store: store.clone(),
+            }),
+            reset: Arc::new(ResetService {
+                live: live.clone(),
+                topics: topics.clone(),
+                groups: groups.clone(),
+                consumers: consumers.clone(),
+                offsets: offsets.clone(),
+                arrivals: arrivals.clone(),
+                store: store.clone(),
+            }),
             offsets: Arc::new(OffsetService {
+                live: live.clone(),
                 topics: topics.clone(),
                 groups: groups.clone(),
                 offsets: offsets.clone(),

@@ -11,11 +11,13 @@ use crate::admin::groups::GroupAdmin;
 use crate::admin::runtime::RuntimeAdmin;
 use crate::admin::topics::TopicAdmin;
 use crate::config::BrokerSettings;
+use crate::service::calls::CallService;
 use crate::service::clients::ClientService;
 use crate::service::offsets::OffsetService;
 use crate::service::pull::PullService;
 use crate::service::query::QueryService;
 use crate::service::reply::ReplyService;
+use crate::service::reset::ResetService;
 use crate::service::send::SendService;
 use crate::service::send_back::SendBackService;
 use crate::service::transaction::TransactionService;
@@ -34,6 +36,10 @@ pub struct Services {
     pub pull: Arc<PullService>,
     /// Heartbeats, membership, locks.
     pub clients: Arc<ClientService>,
+    /// Requests passed on to clients.
+    pub calls: Arc<CallService>,
+    /// Resets of offsets.
+    pub reset: Arc<ResetService>,
     /// Offsets.
     pub offsets: Arc<OffsetService>,
     /// Queries.
@@ -114,6 +120,12 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         .on       (Code::GET_MIN_OFFSET,                      Both, &l.admin,     &s.offsets,       OffsetService::min)
         .blocking (Code::SEARCH_OFFSET_BY_TIMESTAMP,          Both, &l.admin,     &s.offsets,       OffsetService::search)
         .blocking (Code::GET_EARLIEST_MSG_STORETIME,          Both, &l.admin,     &s.offsets,       OffsetService::earliest_time)
+        .blocking (Code::QUERY_CORRECTION_OFFSET,             Both, &l.admin,     &s.offsets,       OffsetService::correction)
+        .blocking (Code::INVOKE_BROKER_TO_RESET_OFFSET,       Both, &l.admin,     &s.reset,         ResetService::reset)
+        // Asked of a consumer.
+        .two_stage(Code::INVOKE_BROKER_TO_GET_CONSUMER_STATUS, Both, &l.admin,    &s.calls,         CallService::consumer_status)
+        .two_stage(Code::GET_CONSUMER_RUNNING_INFO,           Both, &l.admin,     &s.calls,         CallService::running_info)
+        .two_stage(Code::CONSUME_MESSAGE_DIRECTLY,            Both, &l.admin,     &s.calls,         CallService::consume_directly)
         // Topics.
         .two_stage(Code::UPDATE_AND_CREATE_TOPIC,             Both, &l.admin,     &s.topic_admin,   TopicAdmin::update)
         .blocking (Code::DELETE_TOPIC_IN_BROKER,              Both, &l.admin,     &s.topic_admin,   TopicAdmin::delete)
@@ -128,6 +140,9 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         .blocking (Code::GET_ALL_CONSUMER_OFFSET,             Both, &l.admin,     &s.group_admin,   GroupAdmin::all_offsets)
         .blocking (Code::GET_CONSUME_STATS,                   Both, &l.admin,     &s.group_admin,   GroupAdmin::consume_stats)
         .blocking (Code::QUERY_TOPIC_CONSUME_BY_WHO,          Both, &l.admin,     &s.group_admin,   GroupAdmin::of_topic)
+        .blocking (Code::UPDATE_AND_GET_GROUP_FORBIDDEN,      Both, &l.admin,     &s.group_admin,   GroupAdmin::forbidden)
+        .blocking (Code::QUERY_TOPICS_BY_CONSUMER,            Both, &l.admin,     &s.group_admin,   GroupAdmin::topics_of)
+        .on       (Code::QUERY_SUBSCRIPTION_BY_CONSUMER,      Both, &l.admin,     &s.group_admin,   GroupAdmin::subscription)
         // Connections, configuration, state.
         .on       (Code::GET_CONSUMER_CONNECTION_LIST,        Both, &l.admin,     &s.client_admin,  ClientAdmin::consumers)
         .on       (Code::GET_PRODUCER_CONNECTION_LIST,        Both, &l.admin,     &s.client_admin,  ClientAdmin::producers)
@@ -138,24 +153,16 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         .on       (Code::GET_ALL_DELAY_OFFSET,                Both, &l.admin,     &s.runtime_admin, RuntimeAdmin::delay_offsets)
         // What Java answers and this broker does not yet: refused with the reason, so that nobody waits for an effect.
         .refuse   (Code::UPDATE_AND_CREATE_TOPIC_LIST,              "this administration command is not supported yet")
-        .refuse   (Code::INVOKE_BROKER_TO_RESET_OFFSET,             "this administration command is not supported yet")
-        .refuse   (Code::INVOKE_BROKER_TO_GET_CONSUMER_STATUS,      "this administration command is not supported yet")
         .refuse   (Code::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST,  "this administration command is not supported yet")
         .refuse   (Code::QUERY_CONSUME_TIME_SPAN,                   "this administration command is not supported yet")
         .refuse   (Code::GET_SYSTEM_TOPIC_LIST_FROM_BROKER,         "this administration command is not supported yet")
         .refuse   (Code::CLEAN_EXPIRED_CONSUMEQUEUE,                "this administration command is not supported yet")
-        .refuse   (Code::GET_CONSUMER_RUNNING_INFO,                 "this administration command is not supported yet")
-        .refuse   (Code::QUERY_CORRECTION_OFFSET,                   "this administration command is not supported yet")
-        .refuse   (Code::CONSUME_MESSAGE_DIRECTLY,                  "this administration command is not supported yet")
         .refuse   (Code::CLONE_GROUP_OFFSET,                        "this administration command is not supported yet")
         .refuse   (Code::VIEW_BROKER_STATS_DATA,                    "this administration command is not supported yet")
         .refuse   (Code::CLEAN_UNUSED_TOPIC,                        "this administration command is not supported yet")
         .refuse   (Code::GET_BROKER_CONSUME_STATS,                  "this administration command is not supported yet")
         .refuse   (Code::QUERY_CONSUME_QUEUE,                       "this administration command is not supported yet")
         .refuse   (Code::GET_ALL_PRODUCER_INFO,                     "this administration command is not supported yet")
-        .refuse   (Code::QUERY_TOPICS_BY_CONSUMER,                  "this administration command is not supported yet")
-        .refuse   (Code::QUERY_SUBSCRIPTION_BY_CONSUMER,            "this administration command is not supported yet")
-        .refuse   (Code::UPDATE_AND_GET_GROUP_FORBIDDEN,            "this administration command is not supported yet")
         .refuse   (Code::GET_TIMER_CHECK_POINT,                     "timer messages are not supported yet")
         .refuse   (Code::GET_TIMER_METRICS,                         "timer messages are not supported yet")
         .refuse   (Code::RECALL_MESSAGE,                            "timer messages are not supported yet")

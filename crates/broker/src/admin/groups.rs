@@ -6,17 +6,22 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use raptormq_remoting::{Answer, Refusal, Request};
 use raptormq_store::Store;
-use raptormq_wire::body::{ConsumeStats, GroupList, MessageQueue, OffsetWrapper, SubscriptionGroupConfig};
+use raptormq_wire::body::{
+    ConsumeStats, GroupForbidden, GroupList, MessageQueue, OffsetWrapper, QuerySubscriptionResponseBody,
+    SubscriptionGroupConfig, TopicList,
+};
 use raptormq_wire::header::{
     DeleteSubscriptionGroupRequestHeader, GetAllSubscriptionGroupResponseHeader,
     GetConsumeStatsRequestHeader, GetSubscriptionGroupConfigRequestHeader,
-    QueryTopicConsumeByWhoRequestHeader,
+    QuerySubscriptionByConsumerRequestHeader, QueryTopicConsumeByWhoRequestHeader,
+    QueryTopicsByConsumerRequestHeader, UpdateGroupForbiddenRequestHeader,
 };
-use raptormq_wire::{ResponseCode, json};
+use raptormq_wire::{RemotingCommand, ResponseCode, json};
 
 use super::attributes;
 use crate::config::LiveConfig;
 use crate::names;
+use crate::registration::address;
 use crate::service::send::auto_create_group;
 use crate::service::{body, success};
 use crate::tables::consumers::ConsumerTable;
@@ -94,6 +99,37 @@ impl GroupAdmin {
     /// GET_ALL_CONSUMER_OFFSET.
     pub fn all_offsets(&self, _: &Request) -> Answer {
         Ok(success().with_body(json::to_vec(&self.offsets.file())))
+    }
+
+    /// UPDATE_AND_GET_GROUP_FORBIDDEN: whether a group may read a topic, after changing that if a value is given.
+    pub fn forbidden(&self, request: &Request) -> Answer {
+        let header: UpdateGroupForbiddenRequestHeader = request.header()?;
+        let (group, topic) = (header.group, header.topic);
+        if let Some(readable) = header.readable {
+            tracing::info!(group, topic, readable, remote = %request.peer.remote(), "reading allowed or forbidden");
+            self.groups.forbid_read(&group, &topic, !readable);
+        }
+        let readable = Some(!self.groups.is_read_forbidden(&group, &topic));
+        let state = json::to_vec(&GroupForbidden { group, readable, topic });
+        Ok(RemotingCommand::response(ResponseCode::SUCCESS, Some(String::new())).with_body(state))
+    }
+
+    /// QUERY_TOPICS_BY_CONSUMER.
+    pub fn topics_of(&self, request: &Request) -> Answer {
+        let header: QueryTopicsByConsumerRequestHeader = request.header()?;
+        let topic_list = self.offsets.topics_of(&header.group);
+        let broker_addr = Some(address(&self.live.broker()));
+        Ok(success().with_body(json::to_vec(&TopicList { broker_addr, topic_list })))
+    }
+
+    /// QUERY_SUBSCRIPTION_BY_CONSUMER.
+    pub fn subscription(&self, request: &Request) -> Answer {
+        let header: QuerySubscriptionByConsumerRequestHeader = request.header()?;
+        let topic = header.topic.unwrap_or_default();
+        let found = self.consumers.subscription(&header.group, &topic);
+        let subscription_data = found.map(|subscription| (*subscription).clone());
+        let answer = QuerySubscriptionResponseBody { group: header.group, subscription_data, topic };
+        Ok(success().with_body(json::to_vec(&answer)))
     }
 
     /// QUERY_TOPIC_CONSUME_BY_WHO.

@@ -1,11 +1,13 @@
 //! What clients ask of a broker, one module per concern. A service holds the tables and handles that it needs and no
 //! other service.
 
+pub mod calls;
 pub mod clients;
 pub mod offsets;
 pub mod pull;
 pub mod query;
 pub mod reply;
+pub mod reset;
 pub mod schedule;
 pub mod send;
 pub mod send_back;

@@ -1,24 +1,31 @@
 //! Consumer offsets, and the bounds of queues (`ConsumerManageProcessor`, parts of `AdminBrokerProcessor`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use raptormq_base::java;
 use raptormq_remoting::{Answer, Refusal, Request};
 use raptormq_store::{Boundary, GetRequest, Store};
-use raptormq_wire::ResponseCode;
+use raptormq_wire::body::QueryCorrectionOffsetBody;
 use raptormq_wire::header::{
     GetEarliestMsgStoretimeRequestHeader, GetEarliestMsgStoretimeResponseHeader, GetMaxOffsetRequestHeader,
     GetMaxOffsetResponseHeader, GetMinOffsetRequestHeader, GetMinOffsetResponseHeader,
-    QueryConsumerOffsetRequestHeader, QueryConsumerOffsetResponseHeader, SearchOffsetRequestHeader,
-    SearchOffsetResponseHeader, UpdateConsumerOffsetRequestHeader,
+    QueryConsumerOffsetRequestHeader, QueryConsumerOffsetResponseHeader, QueryCorrectionOffsetHeader,
+    SearchOffsetRequestHeader, SearchOffsetResponseHeader, UpdateConsumerOffsetRequestHeader,
 };
 
+use raptormq_wire::{RemotingCommand, ResponseCode, json};
+
 use super::success;
+use crate::config::LiveConfig;
 use crate::tables::groups::GroupTable;
 use crate::tables::offsets::OffsetTable;
 use crate::tables::topics::TopicTable;
 
 /// Answers questions about offsets.
 pub struct OffsetService {
+    /// Configuration.
+    pub live: Arc<LiveConfig>,
     /// Topics.
     pub topics: Arc<TopicTable>,
     /// Groups.
@@ -50,6 +57,13 @@ impl OffsetService {
             let remark = format!("QueueId {} is illegal, topic is {}", header.queue_id, header.topic);
             return Err(Refusal::new(ResponseCode::INVALID_PARAMETER, remark));
         }
+        if self.live.broker().use_server_side_reset_offset
+            && self.offsets.has_reset(group, &header.topic, header.queue_id)
+        {
+            // The consumer has not been told yet: what it has consumed is no longer what counts.
+            let remark = Some("Offset has been previously reset".to_owned());
+            return Ok(RemotingCommand::response(ResponseCode::SUCCESS, remark));
+        }
         self.offsets.commit(group, &header.topic, header.queue_id, header.commit_offset);
         Ok(success())
     }
@@ -79,6 +93,34 @@ impl OffsetService {
         }
         let first = GetRequest { topic, queue_id, offset: 0, max_nums: 1, max_bytes: None, filter: None };
         matches!(self.store.get(&first), raptormq_store::Get::Ready(_))
+    }
+
+    /// QUERY_CORRECTION_OFFSET: how far the slowest group has consumed each queue of a topic; where that is further than
+    /// the group that is compared, the largest number. Groups that are left out keep their offsets, which Java deletes.
+    pub fn correction(&self, request: &Request) -> Answer {
+        let header: QueryCorrectionOffsetHeader = request.header()?;
+        let topic = &header.topic;
+        let left_out: Vec<&str> = match header.filter_groups.as_deref() {
+            Some(groups) if !java::is_blank(groups) => groups.split(',').collect(),
+            _ => Vec::new(),
+        };
+        let mut correction_offsets: BTreeMap<i32, i64> = BTreeMap::new();
+        for group in self.offsets.groups_of(topic).iter().filter(|g| !left_out.contains(&g.as_str())) {
+            for (queue_id, offset) in self.offsets.get_all(group, topic) {
+                if offset >= self.store.queue_min(topic, queue_id) {
+                    let least = correction_offsets.entry(queue_id).or_insert(offset);
+                    *least = (*least).min(offset);
+                }
+            }
+        }
+        if !left_out.contains(&header.compare_group.as_str()) {
+            for (queue_id, offset) in self.offsets.get_all(&header.compare_group, topic) {
+                if let Some(least) = correction_offsets.get_mut(&queue_id).filter(|least| **least > offset) {
+                    *least = i64::MAX;
+                }
+            }
+        }
+        Ok(success().with_body(json::to_vec(&QueryCorrectionOffsetBody { correction_offsets })))
     }
 
     /// SEARCH_OFFSET_BY_TIMESTAMP.

@@ -210,7 +210,7 @@ impl PullService {
                 let remark = "parse the consumer's subscription failed";
                 Refusal::new(ResponseCode::SUBSCRIPTION_PARSE_FAILED, remark)
             })?);
-            self.consumers.carry(name, &header.topic);
+            self.consumers.carry(name, &subscription);
             return Ok(subscription);
         }
         let not_exist =
@@ -255,6 +255,11 @@ impl PullService {
     }
 
     fn get(&self, pull: &Pull) -> Get {
+        let header = &pull.header;
+        let reset = self.offsets.take_reset(&header.consumer_group, &header.topic, header.queue_id);
+        if let Some(offset) = reset.filter(|_| self.live.broker().use_server_side_reset_offset) {
+            return Get::Ready(self.moved_to(header, offset));
+        }
         self.store.get(&GetRequest {
             topic: &pull.header.topic,
             queue_id: pull.header.queue_id,
@@ -265,12 +270,29 @@ impl PullService {
         })
     }
 
+    /// What a pull of a queue finds whose offset an administrator has set.
+    fn moved_to(&self, header: &PullMessageRequestHeader, offset: i64) -> GetResult {
+        GetResult {
+            status: GetStatus::OffsetReset,
+            next_begin_offset: offset,
+            min_offset: self.store.queue_min(&header.topic, header.queue_id),
+            max_offset: self.store.queue_max(&header.topic, header.queue_id),
+            messages: Vec::new(),
+            queue_offsets: Vec::new(),
+            message_count: 0,
+            bytes: 0,
+            suggest_slave: false,
+        }
+    }
+
     /// The answer, or `None` where the pull is to be held: it found nothing, may be held, and is the first look.
     fn answer_or_hold(&self, pull: &Pull, result: GetResult, first: bool) -> Option<RemotingCommand> {
         let header = &pull.header;
         let group = &header.consumer_group;
         self.offsets.pulled(group, &header.topic, header.queue_id, result.next_begin_offset);
-        if first && header.sys_flag & flag::COMMIT_OFFSET != 0 {
+        // What was consumed before a reset does not count any more.
+        let reset = result.status == GetStatus::OffsetReset;
+        if first && !reset && header.sys_flag & flag::COMMIT_OFFSET != 0 {
             self.offsets.commit(group, &header.topic, header.queue_id, header.commit_offset);
         }
         let code = response_code(result.status, header.queue_offset);

@@ -62,8 +62,12 @@ pub struct MembersChanged {
     pub peers: Vec<Arc<Peer>>,
 }
 
-/// When a pull last carried a subscription, as milliseconds of the monotonic clock.
-type Carried = AtomicU64;
+/// A subscription that pulls carry.
+struct Carried {
+    /// When one last did, as milliseconds of the monotonic clock.
+    used: AtomicU64,
+    data: Arc<SubscriptionData>,
+}
 
 #[derive(Default)]
 struct State {
@@ -170,8 +174,8 @@ impl ConsumerTable {
             silent.map(|(name, c)| (name.clone(), c.peer.clone())).collect()
         };
         self.state.write().carried.retain(|_, topics| {
-            topics.retain(|_, used| {
-                now.saturating_sub(Duration::from_millis(*used.get_mut())) <= carried_limit
+            topics.retain(|_, carried| {
+                now.saturating_sub(Duration::from_millis(*carried.used.get_mut())) <= carried_limit
             });
             !topics.is_empty()
         });
@@ -194,6 +198,13 @@ impl ConsumerTable {
         self.state.read().groups.get(group).map(look)
     }
 
+    /// The connection of a client of `group` (`ConsumerManager.findChannel`); the newest, where several have its name.
+    pub fn find(&self, group: &str, client_id: &str) -> Option<ClientChannel> {
+        let state = self.state.read();
+        let named = state.groups.get(group)?.channels.iter().filter(|(_, c)| c.client_id == client_id);
+        named.max_by_key(|(id, _)| **id).map(|(_, channel)| channel.clone())
+    }
+
     /// The client ids of a group.
     pub fn client_ids(&self, group: &str) -> Vec<String> {
         let ids = |g: &ConsumerGroup| g.channels.values().map(|c| c.client_id.clone()).collect();
@@ -207,15 +218,31 @@ impl ConsumerTable {
         state.groups.iter().filter(|(_, g)| subscribed(g)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Remembers that a pull of `group` carried its own subscription of `topic`.
-    pub fn carry(&self, group: &str, topic: &str) {
+    /// Remembers that a pull of `group` carried its own subscription of a topic.
+    pub fn carry(&self, group: &str, subscription: &Arc<SubscriptionData>) {
         let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
-        if let Some(used) = self.state.read().carried.get(group).and_then(|topics| topics.get(topic)) {
-            used.store(now, Ordering::Relaxed);
+        let topic = &subscription.topic;
+        let wants_the_same = |carried: &&Carried| {
+            carried.data.sub_string == subscription.sub_string
+                && carried.data.expression_type == subscription.expression_type
+        };
+        if let Some(carried) =
+            self.state.read().carried.get(group).and_then(|t| t.get(topic)).filter(wants_the_same)
+        {
+            carried.used.store(now, Ordering::Relaxed);
             return;
         }
-        let mut state = self.state.write();
-        state.carried.entry(group.to_owned()).or_default().insert(topic.to_owned(), Carried::new(now));
+        let carried = Carried { used: AtomicU64::new(now), data: subscription.clone() };
+        self.state.write().carried.entry(group.to_owned()).or_default().insert(topic.clone(), carried);
+    }
+
+    /// What a group subscribes to of a topic, by its heartbeats or else by its pulls
+    /// (`ConsumerManager.findSubscriptionData`).
+    pub fn subscription(&self, group: &str, topic: &str) -> Option<Arc<SubscriptionData>> {
+        let state = self.state.read();
+        let of_heartbeats = state.groups.get(group).and_then(|g| g.subscriptions.get(topic));
+        let of_pulls = || state.carried.get(group).and_then(|t| t.get(topic)).map(|carried| &carried.data);
+        of_heartbeats.or_else(of_pulls).cloned()
     }
 
     /// Whether `topic` belongs to what `group` consumes, as far as its heartbeats and pulls tell; a group without any
@@ -243,10 +270,10 @@ mod tests {
         let other = SubscriptionData { topic: "U".into(), ..SubscriptionData::default() };
         table.state.write().groups.entry("G".into()).or_default().update_subscriptions(&[other]);
         assert!(!table.may_consume("G", "T"));
-        table.carry("G", "T");
+        table.carry("G", &Arc::new(SubscriptionData { topic: "T".into(), ..Default::default() }));
         assert!(table.may_consume("G", "T") && table.may_consume("G", "U"));
         clock.advance_ms(600);
-        table.carry("G", "T");
+        table.carry("G", &Arc::new(SubscriptionData { topic: "T".into(), ..Default::default() }));
         clock.advance_ms(600);
         table.expire(Duration::from_secs(1), Duration::from_millis(600));
         assert!(table.may_consume("G", "T"));

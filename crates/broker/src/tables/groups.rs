@@ -12,6 +12,9 @@ use raptormq_wire::body::{DataVersion, SubscriptionGroupConfig, SubscriptionGrou
 use super::{blocking, persist};
 use crate::names;
 
+/// `PermName.INDEX_PERM_READ` as a bit of the forbidden table.
+const READ_BIT: i32 = 1 << 2;
+
 /// A group with Java's defaults.
 pub fn group(name: &str) -> SubscriptionGroupConfig {
     SubscriptionGroupConfig { group_name: name.to_owned(), ..SubscriptionGroupConfig::default() }
@@ -123,7 +126,8 @@ impl GroupTable {
     pub fn remove(&self, group: &str) -> bool {
         {
             let mut state = self.state.write();
-            if state.table.remove(group).is_none() {
+            let bans = state.forbidden.remove(group).is_some();
+            if state.table.remove(group).is_none() && !bans {
                 return false;
             }
             state.version.advance(0, self.clock.wall_ms());
@@ -134,9 +138,33 @@ impl GroupTable {
 
     /// Whether `group` may not read `topic`.
     pub fn is_read_forbidden(&self, group: &str, topic: &str) -> bool {
-        // Bit 2 is PermName.INDEX_PERM_READ.
         let state = self.state.read();
-        state.forbidden.get(group).and_then(|t| t.get(topic)).is_some_and(|bits| bits & (1 << 2) != 0)
+        let bits = state.forbidden.get(group).and_then(|topics| topics.get(topic));
+        bits.is_some_and(|bits| *bits >= 0 && bits & READ_BIT != 0)
+    }
+
+    /// Forbids `group` to read `topic`, or allows it again, and persists that (`updateForbidden`). Java allows the
+    /// group's other topics, too, when one is allowed, and forgets to write that to the file.
+    pub fn forbid_read(&self, group: &str, topic: &str, forbidden: bool) {
+        {
+            let mut state = self.state.write();
+            let topics = state.forbidden.entry(group.to_owned()).or_default();
+            let old = topics.get(topic).copied().unwrap_or(0).max(0);
+            let bits = if forbidden { old | READ_BIT } else { old & !READ_BIT };
+            if bits == 0 {
+                topics.remove(topic);
+            } else {
+                topics.insert(topic.to_owned(), bits);
+            }
+            if topics.is_empty() {
+                state.forbidden.remove(group);
+            }
+            if bits == 0 && old == 0 {
+                return;
+            }
+            state.version.advance(0, self.clock.wall_ms());
+        }
+        self.save();
     }
 
     /// The table as slaves and tools receive it.

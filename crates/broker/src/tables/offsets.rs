@@ -35,6 +35,8 @@ struct State {
     pulled: HashMap<String, Queues>,
     /// Of groups whose name begins with `%LMQ%`, by `topic@group`; `None` unless `enableLmq`. They have one queue.
     light: Option<HashMap<String, i64>>,
+    /// Offsets that an administrator has set and no pull has been told yet, by `topic@group`. Not persisted.
+    reset: HashMap<String, Queues>,
     version: DataVersion,
     commits: i64,
 }
@@ -46,6 +48,16 @@ pub struct OffsetTable {
     version_step: i64,
     state: RwLock<State>,
     saving: Mutex<()>,
+}
+
+impl State {
+    fn reset_to(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
+        // Resets are rare, and this is asked at each pull.
+        if self.reset.is_empty() {
+            return None;
+        }
+        self.reset.get(&key(topic, group))?.get(&queue_id).copied()
+    }
 }
 
 fn key(topic: &str, group: &str) -> String {
@@ -89,9 +101,13 @@ impl OffsetTable {
         Ok(Self { clock, path, version_step, state: RwLock::new(state), saving: Mutex::new(()) })
     }
 
-    /// The committed offset; `None` where the group has none for this queue.
+    /// The committed offset, or that of a reset which the consumer does not know yet; `None` where the group has none
+    /// for this queue.
     pub fn get(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
         let state = self.state.read();
+        if let Some(offset) = state.reset_to(group, topic, queue_id) {
+            return Some(offset);
+        }
         match &state.light {
             Some(light) if names::is_lmq(group) => light.get(&key(topic, group)).copied(),
             _ => state.committed.get(&key(topic, group))?.get(&queue_id).copied(),
@@ -124,6 +140,35 @@ impl OffsetTable {
         if state.commits % self.version_step == 0 {
             state.version.advance(0, self.clock.wall_ms());
         }
+    }
+
+    /// Sets an offset that the next pull of the queue is answered with (`assignResetOffset`).
+    pub fn reset(&self, group: &str, topic: &str, queue_id: i32, offset: i64) {
+        if queue_id < 0 || offset < 0 {
+            return;
+        }
+        self.state.write().reset.entry(key(topic, group)).or_default().insert(queue_id, offset);
+        self.commit(group, topic, queue_id, offset);
+    }
+
+    /// Whether the consumer of a queue has still to be told that its offset was reset (`hasOffsetReset`).
+    pub fn has_reset(&self, group: &str, topic: &str, queue_id: i32) -> bool {
+        self.state.read().reset_to(group, topic, queue_id).is_some()
+    }
+
+    /// The offset that a pull is to be answered with, once (`queryThenEraseResetOffset`).
+    pub fn take_reset(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
+        if !self.has_reset(group, topic, queue_id) {
+            return None;
+        }
+        let key = key(topic, group);
+        let mut state = self.state.write();
+        let queues = state.reset.get_mut(&key)?;
+        let offset = queues.remove(&queue_id);
+        if queues.is_empty() {
+            state.reset.remove(&key);
+        }
+        offset
     }
 
     /// Remembers where a pull ended.
@@ -169,6 +214,7 @@ impl OffsetTable {
         let mut state = self.state.write();
         state.committed.retain(|key, _| keep(key));
         state.pulled.retain(|key, _| keep(key));
+        state.reset.retain(|key, _| keep(key));
         if let (Some(light), Some(group)) = (&mut state.light, group) {
             // As Java, which leaves these offsets when a topic goes.
             light.retain(|key, _| key.split_once('@').is_none_or(|(_, owner)| owner != group));
@@ -234,6 +280,27 @@ mod tests {
         assert_eq!(again.pull_offset("G", "T", 0), 6);
         again.remove(Some("T"), None);
         assert_eq!(again.get("G", "T", 0), None);
+    }
+
+    #[test]
+    fn a_reset_offset_is_told_once_and_is_the_committed_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let table = load(directory.path(), false);
+        table.commit("G", "T", 0, 50);
+        table.reset("G", "T", 0, 3);
+        table.reset("G", "T", 1, -1);
+        table.commit("G", "T", 0, 51);
+        assert_eq!(table.get("G", "T", 0), Some(3), "until a pull is told, nobody else decides");
+        assert!(
+            table.has_reset("G", "T", 0) && !table.has_reset("G", "T", 1) && !table.has_reset("H", "T", 0)
+        );
+        assert_eq!((table.take_reset("G", "T", 1), table.take_reset("G", "T", 0)), (None, Some(3)));
+        assert_eq!((table.take_reset("G", "T", 0), table.get("G", "T", 0)), (None, Some(51)));
+        table.reset("G", "T", 0, 4);
+        table.save();
+        assert_eq!(load(directory.path(), false).get("G", "T", 0), Some(4), "it is committed");
+        table.remove(Some("T"), None);
+        assert!(!table.has_reset("G", "T", 0));
     }
 
     #[test]
