@@ -24,6 +24,7 @@ use crate::config::{ConfigRefused, LiveConfig, Resolved, StoreSettings, parse_de
 use crate::registration::{Registration, address};
 use crate::rocksdb;
 use crate::routes::{self, Lanes, Services};
+use crate::service::assign::AssignService;
 use crate::service::calls::CallService;
 use crate::service::clients::ClientService;
 use crate::service::offsets::OffsetService;
@@ -43,7 +44,9 @@ use crate::tables::locks::QueueLocks;
 use crate::tables::offsets::OffsetTable;
 use crate::tables::persist::LoadError;
 use crate::tables::producers::ProducerTable;
+use crate::tables::request_modes::RequestModeTable;
 use crate::tables::topics::{TopicTable, batch_topics};
+use crate::topic_routes::TopicRoutes;
 
 /// How often silent clients are looked for (`ClientHousekeepingService`).
 const CLIENT_SCAN: Duration = Duration::from_secs(10);
@@ -94,6 +97,8 @@ pub struct Broker {
     transactions: Arc<TransactionService>,
     topics: Arc<TopicTable>,
     groups: Arc<GroupTable>,
+    modes: Arc<RequestModeTable>,
+    routes: Arc<TopicRoutes>,
 }
 
 impl Broker {
@@ -153,6 +158,8 @@ impl Broker {
             transactions: parts.services.transactions,
             topics: parts.topics,
             groups: parts.groups,
+            modes: parts.modes,
+            routes: parts.routes,
         };
         broker.registration.register().await;
         broker.spawn_background(resolved, clients);
@@ -163,16 +170,18 @@ impl Broker {
         self.background.spawn(self.registration.clone().run(self.cancel.clone()));
         self.background.spawn(self.schedule.clone().run(self.cancel.clone()));
         self.background.spawn(self.transactions.clone().run(self.cancel.clone()));
+        self.background.spawn(self.routes.clone().run(self.cancel.clone()));
         let ms = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(100));
         let offsets = self.offsets.clone();
         self.every(ms(resolved.broker.flush_consumer_offset_interval.into()), move || offsets.save());
         let schedule = self.schedule.clone();
         self.every(ms(resolved.store.flush_delay_offset_interval), move || schedule.save_what_is_on_disk());
         self.every(CLIENT_SCAN, move || clients.expire());
-        let (topics, groups) = (self.topics.clone(), self.groups.clone());
+        let (topics, groups, modes) = (self.topics.clone(), self.groups.clone(), self.modes.clone());
         self.every(SAVE_AGAIN, move || {
             topics.save_again();
             groups.save_again();
+            modes.save_again();
         });
     }
 
@@ -255,6 +264,8 @@ struct Parts {
     schedule: Arc<ScheduleService>,
     topics: Arc<TopicTable>,
     groups: Arc<GroupTable>,
+    modes: Arc<RequestModeTable>,
+    routes: Arc<TopicRoutes>,
     services: Services,
 }
 
@@ -291,6 +302,8 @@ impl Parts {
         )?);
         let client =
             Arc::new(Client::new(Arc::new(RouteTable::new()), limits(resolved), Duration::from_secs(3)));
+        let modes = Arc::new(RequestModeTable::load(file("messageRequestMode.json"))?);
+        let routes = Arc::new(TopicRoutes::new(client.clone(), live.clone()));
         let ha_port = resolved.store.ha_listen_port;
         let registration = Arc::new(Registration::new(client.clone(), live.clone(), topics.clone(), ha_port));
         let clients = Arc::new(ClientService {
@@ -363,6 +376,15 @@ impl Parts {
                 stats: stats.clone(),
             }),
             clients: clients.clone(),
+            assign: Arc::new(AssignService {
+                live: live.clone(),
+                topics: topics.clone(),
+                groups: groups.clone(),
+                consumers: consumers.clone(),
+                modes: modes.clone(),
+                routes: routes.clone(),
+                pop: false,
+            }),
             calls: Arc::new(CallService {
                 live: live.clone(),
                 topics: topics.clone(),
@@ -422,7 +444,7 @@ impl Parts {
                 clock,
             }),
         };
-        Ok(Self { live, registration, client, offsets, schedule, topics, groups, services })
+        Ok(Self { live, registration, client, offsets, schedule, topics, groups, modes, routes, services })
     }
 
     fn table(&self, resolved: &Resolved) -> RouteTable {

@@ -13,5 +13,6 @@ pub mod routes;
 pub mod service;
 pub mod stats;
 pub mod tables;
+pub mod topic_routes;
 
 pub use assemble::{Broker, StartError, documented_rows};

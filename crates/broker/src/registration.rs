@@ -183,7 +183,8 @@ pub fn address(broker: &BrokerSettings) -> String {
     format!("{}:{}", broker.broker_ip1, broker.listen_port)
 }
 
-fn name_servers(broker: &BrokerSettings) -> Vec<String> {
+/// The addresses of the configured name servers.
+pub(crate) fn name_servers(broker: &BrokerSettings) -> Vec<String> {
     let addresses = broker.namesrv_addr.as_deref().unwrap_or_default();
     addresses.split(';').map(str::trim).filter(|a| !a.is_empty()).map(str::to_owned).collect()
 }

@@ -11,6 +11,7 @@ use crate::admin::groups::GroupAdmin;
 use crate::admin::runtime::RuntimeAdmin;
 use crate::admin::topics::TopicAdmin;
 use crate::config::BrokerSettings;
+use crate::service::assign::AssignService;
 use crate::service::calls::CallService;
 use crate::service::clients::ClientService;
 use crate::service::offsets::OffsetService;
@@ -36,6 +37,8 @@ pub struct Services {
     pub pull: Arc<PullService>,
     /// Heartbeats, membership, locks.
     pub clients: Arc<ClientService>,
+    /// Shares of queues.
+    pub assign: Arc<AssignService>,
     /// Requests passed on to clients.
     pub calls: Arc<CallService>,
     /// Resets of offsets.
@@ -66,6 +69,7 @@ pub struct Lanes {
     client: Arc<Lane>,
     heartbeat: Arc<Lane>,
     consumer: Arc<Lane>,
+    assignment: Arc<Lane>,
     admin: Arc<Lane>,
 }
 
@@ -82,6 +86,7 @@ impl Lanes {
             client: lane("client", broker.client_manager_thread_pool_queue_capacity),
             heartbeat: lane("heartbeat", broker.heartbeat_thread_pool_queue_capacity),
             consumer: lane("consumer", broker.consumer_manager_thread_pool_queue_capacity),
+            assignment: lane("assignment", broker.load_balance_thread_pool_queue_capacity),
             admin: lane("admin", broker.admin_broker_thread_pool_queue_capacity),
         }
     }
@@ -113,6 +118,9 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         .on       (Code::GET_CONSUMER_LIST_BY_GROUP,          Both, &l.consumer,  &s.clients,       ClientService::consumer_list)
         .on       (Code::LOCK_BATCH_MQ,                       Both, &l.admin,     &s.clients,       ClientService::lock)
         .on       (Code::UNLOCK_BATCH_MQ,                     Both, &l.admin,     &s.clients,       ClientService::unlock)
+        .two_stage(Code::QUERY_ASSIGNMENT,                    Both, &l.assignment, &s.assign,       AssignService::query)
+        .blocking (Code::SET_MESSAGE_REQUEST_MODE,            Both, &l.assignment, &s.assign,       AssignService::set_mode)
+        .blocking (Code::GET_ALL_MESSAGE_REQUEST_MODE,        Both, &l.admin,     &s.assign,        AssignService::all_modes)
         // Offsets.
         .on       (Code::QUERY_CONSUMER_OFFSET,               Both, &l.consumer,  &s.offsets,       OffsetService::query)
         .on       (Code::UPDATE_CONSUMER_OFFSET,              Both, &l.consumer,  &s.offsets,       OffsetService::update)
@@ -169,9 +177,6 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         .refuse   (Code::SWITCH_TIMER_ENGINE,                       "timer messages are not supported yet")
         .refuse   (Code::CHECK_ROCKSDB_CQ_WRITE_PROGRESS,           "there is no RocksDB store here")
         .refuse   (Code::EXPORT_ROCKSDB_CONFIG_TO_JSON,             "there is no RocksDB store here")
-        .refuse   (Code::QUERY_ASSIGNMENT,                          "broker-side load balancing is not supported yet")
-        .refuse   (Code::SET_MESSAGE_REQUEST_MODE,                  "broker-side load balancing is not supported yet")
-        .refuse   (Code::GET_ALL_MESSAGE_REQUEST_MODE,              "broker-side load balancing is not supported yet")
         .refuse   (Code::UPDATE_AND_CREATE_STATIC_TOPIC,            "static topics are not supported yet")
         .refuse   (Code::NOTIFY_MIN_BROKER_ID_CHANGE,               "there are no slaves yet")
         .refuse   (Code::EXCHANGE_BROKER_HA_INFO,                   "there are no slaves yet")

@@ -1,6 +1,7 @@
 //! What clients ask of a broker, one module per concern. A service holds the tables and handles that it needs and no
 //! other service.
 
+pub mod assign;
 pub mod calls;
 pub mod clients;
 pub mod offsets;

@@ -7,6 +7,7 @@ pub mod locks;
 pub mod offsets;
 pub mod persist;
 pub mod producers;
+pub mod request_modes;
 pub mod topics;
 
 #[cfg(test)]

@@ -229,7 +229,8 @@ pub struct QueryAssignmentRequestBody {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct QueryAssignmentResponseBody {
-    pub message_queue_assignments: Vec<MessageQueueAssignment>,
+    /// Missing where the client should keep what it has.
+    pub message_queue_assignments: Option<Vec<MessageQueueAssignment>>,
 }
 
 /// Java's `SetMessageRequestModeRequestBody`.

@@ -7,6 +7,8 @@ const TAKE_OVER: &str = "crates/broker/tests/takeover.rs";
 
 /// The service of transactions over a real store.
 const TRANSACTIONS: &str = "crates/broker/src/service/transaction/tests.rs";
+/// Groups, their bans, modes and offsets, over the wire.
+const GROUPS: &str = "crates/broker/tests/groups.rs";
 
 /// Scenarios of `compat-tests/java` by name, and Rust tests by path, for codes that brokers answer.
 pub const BROKER: &[(&str, &[&str])] = &[
@@ -25,6 +27,18 @@ pub const BROKER: &[(&str, &[&str])] = &[
     ("HEART_BEAT", &["push_concurrently", "push_tags", "rebalance_killed"]),
     ("UNREGISTER_CLIENT", &["rebalance_join_leave"]),
     ("GET_CONSUMER_LIST_BY_GROUP", &["rebalance_join_leave", "refuse_admin"]),
+    ("QUERY_ASSIGNMENT", &["assign_push", "assign_queues", "crates/broker/tests/assignments.rs"]),
+    ("SET_MESSAGE_REQUEST_MODE", &["assign_mode", GROUPS]),
+    ("GET_ALL_MESSAGE_REQUEST_MODE", &["assign_mode"]),
+    (
+        "INVOKE_BROKER_TO_RESET_OFFSET",
+        &["reset_offset_online", "reset_offset_offline", "reset_offset_by_clients"],
+    ),
+    ("INVOKE_BROKER_TO_GET_CONSUMER_STATUS", &["calls_consumer_status", "calls_refused"]),
+    ("GET_CONSUMER_RUNNING_INFO", &["calls_running_info", "calls_refused"]),
+    ("CONSUME_MESSAGE_DIRECTLY", &["calls_consume_directly", "calls_refused"]),
+    ("QUERY_CORRECTION_OFFSET", &["offsets_correction", GROUPS]),
+    ("UPDATE_BROKER_CONFIG", &["reset_offset_by_clients"]),
     ("LOCK_BATCH_MQ", &["push_orderly", "retry_orderly_to_dlq"]),
     ("UNLOCK_BATCH_MQ", &["push_orderly"]),
     ("QUERY_CONSUMER_OFFSET", &["offsets_of_group", "offset_survives_consumer_restart", TAKE_OVER]),

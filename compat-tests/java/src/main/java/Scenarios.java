@@ -105,6 +105,7 @@ public final class Scenarios {
         Retrying.register(all);
         Ordering.register(all);
         Rebalancing.register(all);
+        Assigning.register(all);
         ClientCalls.register(all);
         Replying.register(all);
         Sending.register(all);

@@ -1,0 +1,149 @@
+//! Groups over the wire, where this broker differs from Java's on purpose.
+
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+mod support;
+
+use bytes::Bytes;
+use raptormq_wire::body::{GroupForbidden, QueryAssignmentResponseBody, QueryCorrectionOffsetBody};
+use raptormq_wire::header::{
+    PullMessageRequestHeader, QueryCorrectionOffsetHeader, UpdateConsumerOffsetRequestHeader,
+    UpdateGroupForbiddenRequestHeader,
+};
+use raptormq_wire::{RemotingCommand, RequestCode, ResponseCode, json};
+use serde_json::json;
+use support::{Running, Wire, pull, pull_header, send, text};
+
+fn heartbeat(client: &str, group: &str, topics: &[&str]) -> RemotingCommand {
+    let subscriptions = topics.iter().map(|topic| json!({"topic": topic, "subString": "*", "subVersion": 1}));
+    let body = json!({
+        "clientID": client,
+        "producerDataSet": [],
+        "consumerDataSet": [{
+            "groupName": group, "consumeType": "CONSUME_PASSIVELY", "messageModel": "CLUSTERING",
+            "consumeFromWhere": "CONSUME_FROM_LAST_OFFSET", "unitMode": false,
+            "subscriptionDataSet": subscriptions.collect::<Vec<_>>(),
+        }],
+    });
+    RemotingCommand::request(RequestCode::HEART_BEAT).with_body(body.to_string().into_bytes())
+}
+
+fn forbidden(wire: &mut Wire, group: &str, topic: &str, readable: Option<bool>) -> bool {
+    let header = UpdateGroupForbiddenRequestHeader {
+        group: group.into(),
+        topic: topic.into(),
+        readable,
+        ..Default::default()
+    };
+    let answer = wire.call(RequestCode::UPDATE_AND_GET_GROUP_FORBIDDEN, &header, Bytes::new());
+    assert_eq!((answer.code, answer.remark.as_deref()), (0, Some("")));
+    let state: GroupForbidden = json::from_slice(&answer.body.to_bytes()).unwrap();
+    assert_eq!((state.group.as_str(), state.topic.as_str()), (group, topic));
+    !state.readable.unwrap()
+}
+
+/// The code of a pull that takes its subscription from the heartbeat.
+fn pulled(wire: &mut Wire, group: &str, topic: &str) -> i32 {
+    let header = PullMessageRequestHeader { sys_flag: 0, subscription: None, ..pull_header(group, topic, 0) };
+    wire.request(pull(&header)).code
+}
+
+#[test]
+fn each_ban_is_lifted_alone_and_survives_a_stop() {
+    let home = tempfile::tempdir().unwrap();
+    let running = Running::start(home.path(), 24_790, "");
+    let mut wire = running.connect();
+    for topic in ["T", "U"] {
+        wire.create_topic(topic, 1);
+        assert_eq!(wire.request(send(topic, "", b"x")).code, 0);
+    }
+    assert_eq!(wire.request(heartbeat("c", "G", &["T", "U"])).code, 0);
+    assert!(!forbidden(&mut wire, "G", "T", None));
+    assert!(forbidden(&mut wire, "G", "T", Some(false)) && forbidden(&mut wire, "G", "U", Some(false)));
+    assert_eq!(pulled(&mut wire, "G", "T"), ResponseCode::NO_PERMISSION.0);
+    assert!(!forbidden(&mut wire, "G", "T", Some(true)));
+    assert_eq!(pulled(&mut wire, "G", "T"), 0);
+    assert_eq!(pulled(&mut wire, "G", "U"), ResponseCode::NO_PERMISSION.0, "Java lifts this ban, too");
+    drop(running);
+
+    let running = Running::start(home.path(), 24_790, "");
+    let mut wire = running.connect();
+    assert!(forbidden(&mut wire, "G", "U", None) && !forbidden(&mut wire, "G", "T", None));
+    assert!(!forbidden(&mut wire, "G", "U", Some(true)));
+    let file = std::fs::read(home.path().join("store/config/subscriptionGroup.json")).unwrap();
+    assert!(text(&file).contains("\"forbiddenTable\":{}"), "{}", text(&file));
+}
+
+fn correction(wire: &mut Wire, filter_groups: Option<&str>) -> Vec<(i32, i64)> {
+    let header = QueryCorrectionOffsetHeader {
+        filter_groups: filter_groups.map(str::to_owned),
+        compare_group: "G".into(),
+        topic: "T".into(),
+        ..Default::default()
+    };
+    let answer = wire.call(RequestCode::QUERY_CORRECTION_OFFSET, &header, Bytes::new());
+    assert_eq!(answer.code, 0);
+    let body: QueryCorrectionOffsetBody = json::from_slice(&answer.body.to_bytes()).unwrap();
+    body.correction_offsets.into_iter().collect()
+}
+
+#[test]
+fn a_question_about_offsets_deletes_none() {
+    let home = tempfile::tempdir().unwrap();
+    let running = Running::start(home.path(), 24_793, "");
+    let mut wire = running.connect();
+    wire.create_topic("T", 1);
+    for _ in 0..9 {
+        assert_eq!(wire.request(send("T", "", b"x")).code, 0);
+    }
+    for (group, offset) in [("G", 7), ("H", 3)] {
+        assert_eq!(wire.request(heartbeat("c", group, &["T"])).code, 0);
+        let header = UpdateConsumerOffsetRequestHeader {
+            consumer_group: group.into(),
+            topic: "T".into(),
+            commit_offset: offset,
+            ..Default::default()
+        };
+        assert_eq!(wire.call(RequestCode::UPDATE_CONSUMER_OFFSET, &header, Bytes::new()).code, 0);
+    }
+    assert_eq!(correction(&mut wire, None), [(0, 3)]);
+    assert_eq!(correction(&mut wire, Some("H,X")), [(0, 7)]);
+    assert_eq!(correction(&mut wire, None), [(0, 3)], "the group that was left out still has its offset");
+}
+
+/// The mode and the queues that a light topic, which needs no route, is assigned with.
+fn assignment(wire: &mut Wire, group: &str) -> Vec<(String, i32)> {
+    let query = json!({
+        "topic": "%LMQ%light", "consumerGroup": group, "clientId": "c", "strategyName": "AVG",
+        "messageModel": "CLUSTERING",
+    });
+    let answer = wire.plain(RequestCode::QUERY_ASSIGNMENT, query.to_string().into_bytes());
+    assert_eq!(answer.code, 0, "{:?}", answer.remark);
+    let body: QueryAssignmentResponseBody = json::from_slice(&answer.body.to_bytes()).unwrap();
+    let queues = body.message_queue_assignments.unwrap().into_iter();
+    queues.map(|a| (format!("{:?}", a.mode), a.message_queue.queue_id)).collect()
+}
+
+#[test]
+fn groups_that_popped_on_a_java_broker_are_assigned_queues_to_pull_from() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("store/config/messageRequestMode.json");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let of_java = r#"{"messageRequestModeMap":{"%LMQ%light":{"G":{"consumerGroup":"G","mode":"POP","popShareQueueNum":0,"topic":"%LMQ%light"}}}}"#;
+    std::fs::write(&file, of_java).unwrap();
+    let running = Running::start(home.path(), 24_796, "defaultMessageRequestMode=POP");
+    let mut wire = running.connect();
+    for group in ["G", "H"] {
+        assert_eq!(wire.request(heartbeat("c", group, &["%LMQ%light"])).code, 0);
+        assert_eq!(assignment(&mut wire, group), [("Pull".to_owned(), 0)], "{group}");
+    }
+    wire.create_topic("T", 1);
+    let set = |mode: &str| json!({"topic": "T", "consumerGroup": "G", "mode": mode}).to_string().into_bytes();
+    let answer = wire.plain(RequestCode::SET_MESSAGE_REQUEST_MODE, set("POP"));
+    let refused = (ResponseCode::REQUEST_CODE_NOT_SUPPORTED.0, Some("POP consumption is not supported yet"));
+    assert_eq!((answer.code, answer.remark.as_deref()), refused);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), of_java, "nothing was set");
+    assert_eq!(wire.plain(RequestCode::SET_MESSAGE_REQUEST_MODE, set("PULL")).code, 0);
+    let table = std::fs::read_to_string(&file).unwrap();
+    assert!(table.contains("\"mode\":\"POP\"") && table.contains("\"mode\":\"PULL\""), "{table}");
+}
