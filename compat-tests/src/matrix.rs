@@ -16,6 +16,10 @@ const SECOND_TRIES: usize = 8;
 /// A broker refuses what waited 200 ms for a send thread, which a cold JVM on a loaded machine does.
 const PATIENT: &str = "waitTimeMillsInSendQueue=5000";
 
+/// Transactions are checked every second from the age of two seconds on; Java's op records follow at once.
+const TRANSACTIONS: &str = "transactionTimeOut=2000\ntransactionCheckInterval=1000\ntransactionCheckMax=40\n\
+    transactionOpBatchInterval=100";
+
 /// Which scenarios run, and how.
 pub struct Choice {
     pub only: Option<String>,
@@ -106,7 +110,8 @@ fn scenarios(
     choice: &Choice,
     outcome: &mut Outcome,
 ) -> Result<()> {
-    let mut cluster = Cluster::start(setup, kind, dir, PATIENT)?;
+    let conf = [PATIENT, TRANSACTIONS].join("\n");
+    let mut cluster = Cluster::start(setup, kind, dir, &conf)?;
     let mut arguments = vec!["--parallel".to_owned(), choice.parallel.to_string()];
     if let Some(only) = &choice.only {
         arguments.extend(["--only".to_owned(), only.clone()]);

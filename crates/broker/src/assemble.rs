@@ -247,6 +247,7 @@ impl Broker {
         let closing = tokio::task::spawn_blocking(move || {
             self.topics.save();
             self.groups.save();
+            self.transactions.commit_all();
             self.offsets.save();
             self.schedule.save();
             self.store.stop()

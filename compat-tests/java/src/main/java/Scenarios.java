@@ -115,6 +115,7 @@ public final class Scenarios {
         Querying.register(all);
         Offsets.register(all);
         Refusals.register(all);
+        Transacting.register(all);
         Restarting.register(all);
         return all;
     }

@@ -20,9 +20,6 @@ use crate::names;
 
 /// How long one check may take (`MAX_PROCESS_TIME_LIMIT`).
 const ROUND_MAX: Duration = Duration::from_secs(60);
-/// How long the progress waits until what it rests on is on disk, and how often that is looked at.
-const FLUSH_MAX: Duration = Duration::from_secs(10);
-const FLUSH_LOOK: Duration = Duration::from_millis(20);
 
 /// The rules of one check.
 #[derive(Debug, Clone, Copy)]
@@ -79,9 +76,18 @@ pub(super) struct Question {
     pub(super) body: Bytes,
 }
 
+/// How far a check has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reached {
+    /// Everything that the positions rest on is below this offset of the log.
+    log_end: u64,
+    pub(super) positions: Positions,
+}
+
 impl TransactionService {
     /// Checks once an interval until cancelled.
     pub async fn run(self: Arc<Self>, cancel: CancellationToken) {
+        let mut waiting: Option<Reached> = None;
         loop {
             let interval = u64::try_from(self.parts.live.broker().transaction_check_interval).unwrap_or(0);
             tokio::select! {
@@ -91,10 +97,10 @@ impl TransactionService {
             let (service, stop) = (self.clone(), cancel.clone());
             let round = move || service.round(&|| stop.is_cancelled(), &mut |question| service.ask(question));
             match tokio::task::spawn_blocking(round).await {
-                Ok((log_end, positions)) => {
-                    tokio::select! {
-                        () = cancel.cancelled() => return,
-                        () = self.commit_flushed(log_end, positions) => {}
+                Ok(reached) => {
+                    waiting = waiting.filter(|older| !self.commit_flushed(older));
+                    if waiting.is_none() && !self.commit_flushed(&reached) {
+                        waiting = Some(reached);
                     }
                 }
                 Err(error) => tracing::error!(%error, "a check of half messages failed"),
@@ -102,16 +108,19 @@ impl TransactionService {
         }
     }
 
-    /// Commits the progress as soon as everything below `log_end` is on disk. Were the offset ahead of the log, a power
-    /// failure would lose half messages that were stored once more; Java takes that risk.
-    async fn commit_flushed(&self, log_end: u64, positions: Positions) {
-        let begin = self.parts.clock.monotonic();
-        while self.parts.store.flushed_offset() < log_end {
-            if self.parts.clock.monotonic().saturating_sub(begin) > FLUSH_MAX {
-                return;
-            }
-            tokio::time::sleep(FLUSH_LOOK).await;
+    /// Commits progress if what it rests on is on disk; whether it is. Were the offset ahead of the log, a power failure
+    /// would lose half messages that were stored once more; Java takes that risk.
+    fn commit_flushed(&self, reached: &Reached) -> bool {
+        let flushed = self.parts.store.flushed_offset() >= reached.log_end;
+        if flushed {
+            self.commit_positions(reached.positions);
         }
+        flushed
+    }
+
+    /// Commits how far the check has come, for a stop that brings the log to disk.
+    pub fn commit_all(&self) {
+        let positions = self.ledger.lock().positions();
         self.commit_positions(positions);
     }
 
@@ -127,9 +136,8 @@ impl TransactionService {
         }
     }
 
-    /// One check: up to the first half message that is too young, the end that the queue has now, or `stop`. Returns how
-    /// far it has come, and the end of the log that this rests on. Blocks.
-    pub(super) fn round(&self, stop: &dyn Fn() -> bool, ask: &mut dyn FnMut(Question)) -> (u64, Positions) {
+    /// One check: up to the first half message that is too young, the end that the queue has now, or `stop`. Blocks.
+    pub(super) fn round(&self, stop: &dyn Fn() -> bool, ask: &mut dyn FnMut(Question)) -> Reached {
         self.look_back();
         self.pay_owed();
         let broker = self.parts.live.broker();
@@ -146,7 +154,7 @@ impl TransactionService {
             }
         }
         let ledger = self.ledger.lock();
-        (self.parts.store.commit_log_max(), ledger.positions())
+        Reached { log_end: self.parts.store.commit_log_max(), positions: ledger.positions() }
     }
 
     /// Looks at some half messages before `end`; whether there is more to look at.

@@ -39,6 +39,8 @@ use crate::tables::topics::TopicTable;
 const GROUP: &str = "CID_RMQ_SYS_TRANS";
 /// Messages of one read.
 const READ: i32 = 32;
+/// The remark of an answer that Java never gives one (`RemotingCommand.createResponseCommand`).
+const NO_REMARK: &str = "not set any response code";
 const RESUME_FAILED: &str = "Exception was thrown when putting message back to RMQ_SYS_TRANS_HALF_TOPIC.";
 
 /// What [`TransactionService`] works with.
@@ -131,7 +133,7 @@ impl TransactionService {
         };
         if self.is_too_late(&header, &half) {
             tracing::warn!(%remote, offset = header.commit_log_offset, "a transaction is ended after its immunity");
-            return Reply::Now(RemotingCommand::response(ResponseCode::ILLEGAL_OPERATION, None));
+            return Err(Refusal::new(ResponseCode::ILLEGAL_OPERATION, NO_REMARK)).into();
         }
         Reply::from(if commit { self.commit(&half) } else { self.roll_back(&half) })
     }
@@ -185,7 +187,7 @@ impl TransactionService {
 
     fn roll_back(&self, half: &Half) -> Answer {
         self.settle(&mut self.ledger.lock(), half.message.queue_offset);
-        Ok(success())
+        Ok(RemotingCommand::response(ResponseCode::SUCCESS, Some(NO_REMARK.to_owned())))
     }
 
     /// Stores the op record, now or, when that is impossible, before the next check. A crash until then means that the

@@ -120,8 +120,8 @@ impl World {
     fn round(&self) -> Vec<Question> {
         self.settle_down();
         let mut asked = Vec::new();
-        let (_, positions) = self.service.round(&|| false, &mut |question| asked.push(question));
-        self.service.commit_positions(positions);
+        let reached = self.service.round(&|| false, &mut |question| asked.push(question));
+        self.service.commit_positions(reached.positions);
         self.settle_down();
         asked
     }
