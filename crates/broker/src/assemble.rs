@@ -50,6 +50,8 @@ use crate::topic_routes::TopicRoutes;
 
 /// How often silent clients are looked for (`ClientHousekeepingService`).
 const CLIENT_SCAN: Duration = Duration::from_secs(10);
+/// How often changes of groups are told, unless that is done at once.
+const NOTIFY_ROUND: Duration = Duration::from_secs(15);
 /// How often tables that could not be written are tried again.
 const SAVE_AGAIN: Duration = Duration::from_secs(1);
 /// How long each step of a stop may take.
@@ -176,6 +178,8 @@ impl Broker {
         self.every(ms(resolved.broker.flush_consumer_offset_interval.into()), move || offsets.save());
         let schedule = self.schedule.clone();
         self.every(ms(resolved.store.flush_delay_offset_interval), move || schedule.save_what_is_on_disk());
+        let pending = clients.clone();
+        self.every(NOTIFY_ROUND, move || pending.tell_pending());
         self.every(CLIENT_SCAN, move || clients.expire());
         let (topics, groups, modes) = (self.topics.clone(), self.groups.clone(), self.modes.clone());
         self.every(SAVE_AGAIN, move || {
@@ -315,6 +319,7 @@ impl Parts {
             producers: producers.clone(),
             locks: locks.clone(),
             registration: registration.clone(),
+            pending: Default::default(),
         });
         let transactions = Arc::new(TransactionService::load(transaction::Parts {
             live: live.clone(),

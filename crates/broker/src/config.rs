@@ -59,6 +59,8 @@ settings! {
         short_polling_time_mills: i64 = "shortPollingTimeMills",
         /// Whether LITE_PULL_MESSAGE is answered.
         lite_pull_message_enable: bool = "litePullMessageEnable",
+        /// Whether pulls are answered with the replica that their group prefers; otherwise it is always the master.
+        slave_read_enable: bool = "slaveReadEnable",
         /// Whether replies to requests are stored besides being pushed.
         store_reply_message_enable: bool = "storeReplyMessageEnable",
         /// Whether offsets are reset on the broker; otherwise online consumers are told to.

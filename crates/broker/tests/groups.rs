@@ -1,18 +1,20 @@
-//! Groups over the wire, where this broker differs from Java's on purpose.
+//! Groups over the wire: where this broker differs from Java's on purpose, and what takes too long for a scenario.
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use raptormq_wire::body::{GroupForbidden, QueryAssignmentResponseBody, QueryCorrectionOffsetBody};
 use raptormq_wire::header::{
-    PullMessageRequestHeader, QueryCorrectionOffsetHeader, UpdateConsumerOffsetRequestHeader,
-    UpdateGroupForbiddenRequestHeader,
+    GetConsumerListByGroupRequestHeader, PullMessageRequestHeader, QueryCorrectionOffsetHeader,
+    UpdateConsumerOffsetRequestHeader, UpdateGroupForbiddenRequestHeader,
 };
 use raptormq_wire::{RemotingCommand, RequestCode, ResponseCode, json};
 use serde_json::json;
-use support::{Running, Wire, pull, pull_header, send, text};
+use support::{Running, Wire, field, pull, pull_header, send, text};
 
 fn heartbeat(client: &str, group: &str, topics: &[&str]) -> RemotingCommand {
     let subscriptions = topics.iter().map(|topic| json!({"topic": topic, "subString": "*", "subVersion": 1}));
@@ -146,4 +148,86 @@ fn groups_that_popped_on_a_java_broker_are_assigned_queues_to_pull_from() {
     assert_eq!(wire.plain(RequestCode::SET_MESSAGE_REQUEST_MODE, set("PULL")).code, 0);
     let table = std::fs::read_to_string(&file).unwrap();
     assert!(table.contains("\"mode\":\"POP\"") && table.contains("\"mode\":\"PULL\""), "{table}");
+}
+
+/// The groups that the broker tells a member of, until nothing comes for `patience`.
+fn told(wire: &mut Wire, patience: Duration) -> Vec<String> {
+    let mut groups = Vec::new();
+    while let Some(request) = wire.asked(patience) {
+        assert_eq!(request.code, RequestCode::NOTIFY_CONSUMER_IDS_CHANGED.0);
+        groups.push(request.ext.get("consumerGroup").unwrap().to_owned());
+    }
+    groups
+}
+
+#[test]
+fn a_silent_member_is_dropped_and_the_others_are_told() {
+    let home = tempfile::tempdir().unwrap();
+    let running = Running::start(home.path(), 24_799, "channelExpiredTimeout=2000");
+    let (mut lively, mut silent) = (running.connect(), running.connect());
+    assert_eq!(silent.request(heartbeat("silent", "G", &["T"])).code, 0);
+    assert_eq!(lively.request(heartbeat("lively", "G", &["T"])).code, 0);
+    let list = GetConsumerListByGroupRequestHeader { consumer_group: "G".into(), ..Default::default() };
+    let begin = Instant::now();
+    loop {
+        assert!(begin.elapsed() < Duration::from_secs(20), "the silent member is still there");
+        assert_eq!(lively.request(heartbeat("lively", "G", &["T"])).code, 0);
+        let members = lively.call(RequestCode::GET_CONSUMER_LIST_BY_GROUP, &list, Bytes::new());
+        let members = text(&members.body.to_bytes());
+        if members == r#"{"consumerIdList":["lively"]}"# {
+            break;
+        }
+        assert!(members.contains("silent") && members.contains("lively"), "{members}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(begin.elapsed() > Duration::from_millis(1_900));
+    assert_eq!(told(&mut lively, Duration::from_millis(300)), ["G", "G"], "when it joined, and of the loss");
+    // What the silent one was told when the other joined is still to be read; then its connection ends.
+    while silent.next(Duration::from_secs(2)).is_some() {}
+    silent.stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    assert_eq!(std::io::Read::read(&mut silent.stream, &mut [0]).unwrap(), 0, "its connection is closed");
+}
+
+#[test]
+fn members_may_be_told_later_or_not_at_all() {
+    let home = tempfile::tempdir().unwrap();
+    let running = Running::start(home.path(), 24_802, "realTimeNotifyConsumerChange=false");
+    let (mut a, mut b) = (running.connect(), running.connect());
+    for group in ["G", "H"] {
+        assert_eq!(a.request(heartbeat("a", group, &["T"])).code, 0);
+        assert_eq!(b.request(heartbeat("b", group, &["T"])).code, 0);
+    }
+    assert_eq!(told(&mut a, Duration::from_millis(500)), Vec::<String>::new(), "not at once");
+    let mut later = vec![];
+    let begin = Instant::now();
+    while later.len() < 2 && begin.elapsed() < Duration::from_secs(20) {
+        later.extend(told(&mut a, Duration::from_millis(500)));
+    }
+    later.sort();
+    assert_eq!(later, ["G", "H"], "once per group");
+    drop(running);
+
+    let running = Running::start(home.path(), 24_802, "notifyConsumerIdsChangedEnable=false");
+    let (mut a, mut b) = (running.connect(), running.connect());
+    for wire in [&mut a, &mut b] {
+        assert_eq!(wire.request(heartbeat("a", "G", &["T"])).code, 0);
+    }
+    drop(b);
+    assert_eq!(told(&mut a, Duration::from_secs(1)), Vec::<String>::new());
+}
+
+#[test]
+fn pulls_are_sent_where_the_group_says() {
+    let home = tempfile::tempdir().unwrap();
+    let suggested = |extra: &str| {
+        let running = Running::start(home.path(), 24_805, extra);
+        let mut wire = running.connect();
+        wire.create_topic("T", 1);
+        let group = json!({"groupName": "G", "brokerId": 2, "whichBrokerWhenConsumeSlowly": 3});
+        let body = group.to_string().into_bytes();
+        assert_eq!(wire.plain(RequestCode::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP, body).code, 0);
+        assert_eq!(wire.request(send("T", "", b"x")).code, 0);
+        field(&wire.request(pull(&pull_header("G", "T", 0))), "suggestWhichBrokerId")
+    };
+    assert_eq!((suggested(""), suggested("slaveReadEnable=true")), (0, 2));
 }

@@ -1,9 +1,11 @@
 //! Heartbeats and membership of clients (`ClientManageProcessor`, parts of `ConsumerManageProcessor`), and the locks of
 //! ordered consumption.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use raptormq_remoting::{Answer, Peer, Refusal, Request};
 use raptormq_wire::body::{
     CheckClientRequestBody, ConsumeType, ConsumerData, GetConsumerListByGroupResponseBody, HeartbeatData,
@@ -42,6 +44,8 @@ pub struct ClientService {
     pub locks: Arc<QueueLocks>,
     /// New retry topics are registered.
     pub registration: Arc<Registration>,
+    /// Members of groups that have changed and are told later.
+    pub pending: Mutex<HashMap<String, Vec<Arc<Peer>>>>,
 }
 
 impl ClientService {
@@ -86,7 +90,7 @@ impl ClientService {
         }
         let changed = self.consumers.register(data, channel, without_subscriptions);
         if group.notify_consumer_ids_changed_enable {
-            notify(changed);
+            self.notify(changed);
         }
     }
 
@@ -99,7 +103,7 @@ impl ClientService {
         if let Some(group) = &header.consumer_group {
             let changed = self.consumers.unregister(group, &request.peer);
             if self.groups.get(group).is_none_or(|g| g.notify_consumer_ids_changed_enable) {
-                notify(changed);
+                self.notify(changed);
             }
         }
         Ok(success())
@@ -144,6 +148,29 @@ impl ClientService {
         Ok(success())
     }
 
+    /// Tells the members of a group that they have changed: at once, or with the next [`Self::tell_pending`]
+    /// (`DefaultConsumerIdsChangeListener`).
+    fn notify(&self, changed: Option<MembersChanged>) {
+        let Some(MembersChanged { group, peers }) = changed else { return };
+        let broker = self.live.broker();
+        if !broker.notify_consumer_ids_changed_enable {
+            return;
+        }
+        if broker.real_time_notify_consumer_change {
+            tell(group, &peers);
+        } else {
+            self.pending.lock().insert(group, peers);
+        }
+    }
+
+    /// Tells the members of the groups that have changed since the last time, without `realTimeNotifyConsumerChange`.
+    pub fn tell_pending(&self) {
+        let pending = std::mem::take(&mut *self.pending.lock());
+        if self.live.broker().notify_consumer_ids_changed_enable {
+            pending.into_iter().for_each(|(group, peers)| tell(group, &peers));
+        }
+    }
+
     /// A connection has ended: its clients are gone, and the others of their groups are told.
     pub fn closed(&self, peer: &Peer) {
         self.producers.closed(peer);
@@ -151,7 +178,7 @@ impl ClientService {
             self.locks.abandon(&group, &client_id);
         }
         for changed in self.consumers.closed(peer) {
-            notify(Some(changed));
+            self.notify(Some(changed));
         }
     }
 
@@ -163,7 +190,7 @@ impl ClientService {
         self.locks.forget_expired();
         self.producers.expire(limit);
         for changed in self.consumers.expire(limit, ms(broker.subscription_expired_timeout)) {
-            notify(Some(changed));
+            self.notify(Some(changed));
         }
     }
 }
@@ -179,11 +206,9 @@ fn channel(request: &Request, client_id: &str) -> ClientChannel {
 }
 
 /// Tells the members of a group to look at it again (NOTIFY_CONSUMER_IDS_CHANGED).
-fn notify(changed: Option<MembersChanged>) {
-    let Some(changed) = changed else { return };
-    let header =
-        NotifyConsumerIdsChangedRequestHeader { consumer_group: changed.group, ..Default::default() };
-    for peer in changed.peers {
+fn tell(group: String, peers: &[Arc<Peer>]) {
+    let header = NotifyConsumerIdsChangedRequestHeader { consumer_group: group, ..Default::default() };
+    for peer in peers {
         let request = RemotingCommand::request(RequestCode::NOTIFY_CONSUMER_IDS_CHANGED).with_header(&header);
         if let Err(error) = peer.oneway(request) {
             tracing::debug!(remote = %peer.remote(), %error, "not notified");

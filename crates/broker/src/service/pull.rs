@@ -310,7 +310,7 @@ impl PullService {
             );
         }
         let answer = PullMessageResponseHeader {
-            suggest_which_broker_id: 0,
+            suggest_which_broker_id: self.suggested_broker(&pull.group, result.suggest_slave),
             next_begin_offset: result.next_begin_offset,
             min_offset: result.min_offset,
             max_offset: result.max_offset,
@@ -325,6 +325,15 @@ impl PullService {
             response.body = Body::from(result.messages);
         }
         Some(response)
+    }
+
+    /// The replica that the client should pull from next: as the group says, with `slaveReadEnable`.
+    fn suggested_broker(&self, group: &SubscriptionGroupConfig, slowly: bool) -> i64 {
+        match (self.live.broker().slave_read_enable, slowly) {
+            (false, _) => 0,
+            (true, true) => group.which_broker_when_consume_slowly,
+            (true, false) => group.broker_id,
+        }
     }
 
     /// Waits until a wanted message comes, somebody changes the queue's offsets, or the client's patience ends; then

@@ -107,6 +107,7 @@ public final class Scenarios {
         Rebalancing.register(all);
         Assigning.register(all);
         ClientCalls.register(all);
+        Grouping.register(all);
         Replying.register(all);
         Sending.register(all);
         Consuming.register(all);
