@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 
+use crate::handover;
 use crate::java;
 use crate::kill9::copy_sparse;
 use crate::servers::{Cluster, Kind, Setup};
@@ -51,27 +52,26 @@ pub fn run(setup: &Setup, options: &Options) -> Result<bool> {
     for version in &options.java {
         java::jars(version)?;
     }
-    let outcomes: Vec<Result<()>> = std::thread::scope(|scope| {
-        let chains: Vec<_> = options
-            .java
-            .iter()
-            .map(|version| {
-                let classes = &classes;
-                scope.spawn(move || chain(setup, options, classes, version))
-            })
-            .collect();
-        chains
-            .into_iter()
-            .map(|chain| chain.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the chain panicked"))))
-            .collect()
+    let outcomes: Vec<(String, Result<()>)> = std::thread::scope(|scope| {
+        let mut chains = Vec::new();
+        for version in &options.java {
+            let classes = &classes;
+            let name = format!("hand-back {version}");
+            chains.push((name, scope.spawn(move || chain(setup, options, classes, version))));
+            let name = format!("hand-over of transactions {version}");
+            let client = &options.client;
+            chains.push((name, scope.spawn(move || handover::run(setup, client, classes, version))));
+        }
+        let panicked = |_| Err(anyhow::anyhow!("the chain panicked"));
+        chains.into_iter().map(|(name, chain)| (name, chain.join().unwrap_or_else(panicked))).collect()
     });
     let mut failed = 0;
-    for (version, outcome) in options.java.iter().zip(&outcomes) {
+    for (name, outcome) in &outcomes {
         match outcome {
-            Ok(()) => println!("PASS hand-back {version}"),
+            Ok(()) => println!("PASS {name}"),
             Err(error) => {
                 failed += 1;
-                println!("FAIL hand-back {version}: {error:#}");
+                println!("FAIL {name}: {error:#}");
             }
         }
     }
@@ -130,18 +130,18 @@ impl Chain<'_> {
             Some(self.unpack_golden()?)
         } else {
             // Java makes the directory, with half messages that nobody decides.
-            self.serve(&java, None, End::Clean, true)?
+            self.serve(&java, None, End::Clean)?
         };
         for _ in 0..self.options.rounds {
             // Each opens what the other stopped cleanly, and shows what that one showed at last.
-            shown = self.serve(&Kind::Ours, shown.as_ref(), End::Clean, false)?;
-            shown = self.serve(&java, shown.as_ref(), End::Clean, false)?;
-            self.serve(&Kind::Ours, shown.as_ref(), End::Killed, false)?;
+            shown = self.serve(&Kind::Ours, shown.as_ref(), End::Clean)?;
+            shown = self.serve(&java, shown.as_ref(), End::Clean)?;
+            self.serve(&Kind::Ours, shown.as_ref(), End::Killed)?;
             // Both open what ours left when it was killed; Java goes on with it and is killed as well.
             let killed = self.shown_by_a_copy(&Kind::Ours)?;
-            self.serve(&java, Some(&killed), End::Killed, false)?;
+            self.serve(&java, Some(&killed), End::Killed)?;
             let killed = self.shown_by_a_copy(&java)?;
-            shown = self.serve(&Kind::Ours, Some(&killed), End::Clean, false)?;
+            shown = self.serve(&Kind::Ours, Some(&killed), End::Clean)?;
         }
         // What ours leaves after that recovery is opened by Java once more.
         let last = self.shown_by_a_copy(&java)?;
@@ -161,20 +161,14 @@ impl Chain<'_> {
 
     /// A broker of `kind` opens the directory and must show `wanted`; then it takes a load and ends. After a clean
     /// end, what it showed right before.
-    fn serve(
-        &mut self,
-        kind: &Kind,
-        wanted: Option<&Value>,
-        end: End,
-        transactions: bool,
-    ) -> Result<Option<Value>> {
+    fn serve(&mut self, kind: &Kind, wanted: Option<&Value>, end: End) -> Result<Option<Value>> {
         let (dir, name) = self.next(kind)?;
         if let Some(store) = self.store.take() {
             std::fs::rename(&store, dir.join("store"))?;
         }
         let mut cluster =
             Cluster::start_with_our_namesrv(self.setup, kind, &dir, CONF).with_context(|| name.clone())?;
-        let mut client = Client::start(self, &cluster, &dir, &name, transactions)?;
+        let mut client = Client::start(self, &cluster, &dir, &name)?;
         if let Some(wanted) = wanted {
             let found = client.show()?;
             self.compare(&name, Some(wanted), &found)?;
@@ -213,7 +207,7 @@ impl Chain<'_> {
         copy_sparse(store, &dir.join("store"))?;
         let cluster =
             Cluster::start_with_our_namesrv(self.setup, kind, &dir, CONF).with_context(|| name.clone())?;
-        let manifest = Client::start(self, &cluster, &dir, &name, false)?.show()?;
+        let manifest = Client::start(self, &cluster, &dir, &name)?.show()?;
         self.check_acknowledged(&name, &manifest)?;
         drop(cluster);
         if !self.setup.keep {
@@ -337,20 +331,11 @@ struct Client {
 }
 
 impl Client {
-    fn start(
-        chain: &Chain<'_>,
-        cluster: &Cluster,
-        dir: &Path,
-        name: &str,
-        transactions: bool,
-    ) -> Result<Client> {
+    fn start(chain: &Chain<'_>, cluster: &Cluster, dir: &Path, name: &str) -> Result<Client> {
         let logs = dir.join("client");
         let mut command = java::client(&chain.options.client, chain.classes, &logs)?;
         command.args(["HandBack", &cluster.namesrv_address(), &cluster.broker_address()]);
         command.arg(cluster.store()).arg(dir.join("ledger")).args([name, &LONG_LEVEL.to_string()]);
-        if transactions {
-            command.arg("transactions");
-        }
         command.stderr(std::fs::File::create(logs.join("stderr"))?);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("java")?;
         let input = child.stdin.take().context("stdin of the client")?;

@@ -9,6 +9,7 @@ mod bench;
 mod benchstore;
 mod faults;
 mod handback;
+mod handover;
 mod java;
 mod kill9;
 mod matrix;

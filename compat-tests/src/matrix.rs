@@ -16,8 +16,8 @@ const SECOND_TRIES: usize = 8;
 /// A broker refuses what waited 200 ms for a send thread, which a cold JVM on a loaded machine does.
 const PATIENT: &str = "waitTimeMillsInSendQueue=5000";
 
-/// Transactions are checked every second from the age of two seconds on; Java's op records follow at once.
-const TRANSACTIONS: &str = "transactionTimeOut=2000\ntransactionCheckInterval=1000\ntransactionCheckMax=40\n\
+/// Transactions are checked every two seconds from the age of three on; Java's op records follow at once.
+const TRANSACTIONS: &str = "transactionTimeOut=3000\ntransactionCheckInterval=2000\ntransactionCheckMax=40\n\
     transactionOpBatchInterval=100";
 
 /// Which scenarios run, and how.

@@ -33,12 +33,11 @@ import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 /**
  * One of everything that a store keeps, for a directory that goes from one make of broker to another.
  * <pre>
- * HandBack H:P(namesrv) H:P(broker) STORE LEDGER NAME LONG_LEVEL [transactions]
+ * HandBack H:P(namesrv) H:P(broker) STORE LEDGER NAME LONG_LEVEL
  * </pre>
  * Does what stdin says. `show FILE` writes what the broker shows of its store ({@code Verify}) and answers
  * {@code @SHOWN}. `load` begins to send messages with keys and tags, ordered ones, batches, large and compressed
- * bodies, delayed ones of one second and of level LONG_LEVEL, and with `transactions` half messages that nobody
- * decides; groups consume in both models, one refuses each message once, one refuses until its messages are dead. It
+ * bodies, delayed ones of one second and of level LONG_LEVEL, and half messages that nobody decides; groups consume in both models, one refuses each message once, one refuses until its messages are dead. It
  * answers {@code @GO} when each kind was acknowledged. `stop` answers {@code @SENT n failed m} when the clients have
  * stopped and nothing short waits any more. The ledger gets a line per acknowledged message: kind, topic, queue,
  * queue offset, its own key, SHA-256 of the body.
@@ -85,7 +84,6 @@ public final class HandBack {
         ledger = Files.newBufferedWriter(Path.of(args[3]));
         name = args[4];
         longLevel = Integer.parseInt(args[5]);
-        boolean transactions = args.length > 6;
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line; (line = in.readLine()) != null; ) {
             if (line.startsWith("show ")) {
@@ -93,7 +91,7 @@ public final class HandBack {
                 Files.writeString(Path.of(line.substring(5)), manifest);
                 out.println("@SHOWN");
             } else if (line.equals("load")) {
-                load(transactions);
+                load();
                 out.println("@GO");
             } else if (line.equals("stop")) {
                 stop();
@@ -105,7 +103,7 @@ public final class HandBack {
         Runtime.getRuntime().halt(0);
     }
 
-    private static void load(boolean transactions) throws Exception {
+    private static void load() throws Exception {
         createTopics();
         CONSUMERS.add(consumer("hand_back_clustering", KEYED, false));
         CONSUMERS.add(consumer("hand_back_tag", KEYED, false));
@@ -119,7 +117,7 @@ public final class HandBack {
 
         DefaultMQProducer producer = new DefaultMQProducer("hand_back");
         start(producer, "p");
-        TransactionMQProducer undecided = transactions ? undecided() : null;
+        TransactionMQProducer undecided = undecided();
         repeat(8, n -> {
             Message message = new Message(KEYED, "t" + n % 4, "all " + name + "-" + n, body(n, 50 + (int) (n % 700)));
             record("keyed", message, producer.send(message));
@@ -145,13 +143,10 @@ public final class HandBack {
             // Half of the large bodies cannot be compressed.
             Message message = new Message(LARGE, "", name + "-l" + n, n % 2 == 0 ? noise(n, 40_000) : body(n, 60_000));
             record("large", message, producer.send(message));
-            if (undecided != null) {
-                Message half = new Message(HALF, "half", name + "-h" + n, body(n, 100));
-                record("half", half, undecided.sendMessageInTransaction(half, null));
-            }
+            Message half = new Message(HALF, "half", name + "-h" + n, body(n, 100));
+            record("half", half, undecided.sendMessageInTransaction(half, null));
         });
-        int kinds = transactions ? 7 : 6;
-        for (long begin = System.nanoTime(); KINDS.size() < kinds; Thread.sleep(5)) {
+        for (long begin = System.nanoTime(); KINDS.size() < 7; Thread.sleep(5)) {
             if (System.nanoTime() - begin > 60_000_000_000L) throw new AssertionError("acknowledged so far: " + KINDS);
         }
     }

