@@ -660,7 +660,8 @@ mod tests {
             maxTransferCountOnMessageInDisk=20\nmaxFilterMessageSize=21\ntravelCqFileNumWhenGetMessage=22\n\
             maxMsgsNumBatch=23\nfileReservedTime=24\ndeleteWhen=05\ndiskMaxUsedSpaceRatio=25\n\
             diskSpaceWarningLevelRatio=26\ndiskSpaceCleanForciblyRatio=27\ncleanFileForciblyEnable=false\n\
-            deleteFileBatchMax=28\ndeleteCommitLogFilesInterval=29\ncleanResourceInterval=30";
+            deleteFileBatchMax=28\ndeleteCommitLogFilesInterval=29\ncleanResourceInterval=30\n\
+            osPageCacheBusyTimeOutMills=31";
         let ours = shown(&configured(text, &options()));
         let defaults = shown(&StoreConfig::at("/home/u/store"));
         let unchanged: Vec<&String> =

@@ -454,7 +454,9 @@ pub fn parse_delay_levels(text: &str) -> Result<Vec<i64>, ConfigRefused> {
         };
         level[..level.len() - 1].parse::<i64>().ok()?.checked_mul(unit)
     };
-    text.split(' ')
+    // Java drops empty strings at the end of a split, and trips over those before.
+    text.trim_end_matches(' ')
+        .split(' ')
         .map(|level| {
             parse(level)
                 .ok_or_else(|| ConfigRefused::new(253, format!("messageDelayLevel={text} cannot be parsed")))
@@ -592,7 +594,10 @@ mod tests {
     #[test]
     fn delay_levels_have_units() {
         assert_eq!(parse_delay_levels("1s 2m 3h 4d").unwrap(), [1000, 120_000, 10_800_000, 345_600_000]);
-        assert!(parse_delay_levels("1s 2x").is_err());
+        assert_eq!(parse_delay_levels("+1s 2s  ").unwrap(), [1000, 2000]);
+        for text in ["1s 2x", "1s  2s", " 1s", "s", "1.5s", "1S", "99999999999999999d", "1\u{661}s", " "] {
+            assert!(parse_delay_levels(text).is_err(), "{text:?}");
+        }
         assert!(parse_delay_levels("").is_err());
     }
 

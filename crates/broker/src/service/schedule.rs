@@ -345,4 +345,52 @@ mod tests {
         let saved: DelayOffsetSerializeWrapper = persist::load(&path).unwrap().unwrap();
         assert_eq!(saved.offset_table.get(&1), Some(&200));
     }
+
+    #[tokio::test]
+    async fn a_stepped_clock_delivers_what_is_due_then_and_what_it_stored_in_its_future() {
+        let directory = tempfile::tempdir().unwrap();
+        let hour = 3_600_000;
+        let clock = Arc::new(raptormq_base::clock::ManualClock::new(1_700_000_000_000));
+        let start = clock.wall_ms();
+        let config = StoreConfig {
+            commit_log_file_size: 1 << 20,
+            delay_levels: vec![hour],
+            ..StoreConfig::at(directory.path())
+        };
+        let shared: Arc<dyn Clock> = clock.clone();
+        let arrivals = Arc::new(Arrivals::default());
+        let told = arrivals.clone();
+        let store = Store::open(config, shared.clone(), move |a| {
+            told.arrived(a.topic, a.queue_id, a.queue_offset, a.tags_code);
+        })
+        .unwrap();
+        let path = directory.path().join("config").join("delayOffset.json");
+        let schedule = ScheduleService::load(store.clone(), arrivals, shared, vec![hour], 500, path).unwrap();
+        let cancel = CancellationToken::new();
+        let running = tokio::spawn(Arc::new(schedule).run(cancel.clone()));
+        let waits = async |count: i64| {
+            let begin = std::time::Instant::now();
+            while store.queue_max("T", 0) < count {
+                assert!(begin.elapsed() < Duration::from_secs(10), "{} of {count}", store.queue_max("T", 0));
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!(store.queue_max("T", 0), count);
+        };
+
+        store.append(&delayed(b"a")).unwrap();
+        clock.set_wall_ms(start + hour - 1);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        waits(0).await;
+        // Forward: due as soon as the step is noticed.
+        clock.set_wall_ms(start + hour);
+        waits(1).await;
+        // Back: due in two hours by its store time, but no message of this level waits longer than one.
+        store.append(&delayed(b"b")).unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        waits(1).await;
+        clock.set_wall_ms(start);
+        waits(2).await;
+        cancel.cancel();
+        running.await.unwrap();
+    }
 }

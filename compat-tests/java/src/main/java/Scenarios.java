@@ -116,6 +116,7 @@ public final class Scenarios {
         Querying.register(all);
         Offsets.register(all);
         Refusals.register(all);
+        Delaying.register(all);
         Transacting.register(all);
         Restarting.register(all);
         return all;
