@@ -12,6 +12,7 @@ mod handback;
 mod handover;
 mod java;
 mod kill9;
+mod languages;
 mod matrix;
 mod servers;
 mod traffic;
@@ -82,6 +83,8 @@ enum Command {
     Audit(audit::Options),
     /// Pass a store directory from Java to us and back, after clean stops and kills, and compare at each step.
     HandBack(handback::Options),
+    /// The clients of other languages.
+    Languages(languages::Options),
     /// Full disks, failing and slow syncs, a read-only file system, few descriptors, signals: on real processes, as root.
     Faults(faults::Options),
     /// Read a store directory back through a server of ours and through Java's, and compare.
@@ -114,6 +117,7 @@ fn run(cli: Cli) -> Result<bool> {
         Command::Kill9(options) => kill9::run(&places, &options),
         Command::Audit(options) => audit::run(&places, &options),
         Command::HandBack(options) => handback::run(&places, &options),
+        Command::Languages(options) => languages::run(&places, &options),
         Command::Faults(options) => faults::run(&places, &options),
         Command::VerifyStore(options) => verify::run(&places, &options),
         Command::BenchStore(options) => benchstore::run(&places, &options),

@@ -60,10 +60,11 @@ const CI: [Step; 8] = [
     compat("faults of disk, descriptors and operator", &["faults"]),
 ];
 
-const FULL: [Step; 6] = [
+const FULL: [Step; 7] = [
     compat("all clients on both makes of servers", &["run", "--second-try"]),
     compat("100 times kill -9, asynchronous flush", &["kill9", "--cycles", "100", "--flush", "async"]),
     compat("100 times kill -9, synchronous flush", &["kill9", "--cycles", "100", "--flush", "sync"]),
+    compat("clients of other languages on both makes of servers", &["languages"]),
     compat("every delivery of mixed traffic under 50 times kill -9", &["audit", "--cycles", "50"]),
     compat(
         "a store from RocketMQ 5.5.0, 5.3.3 and 4.9.7 to us and back, twice",
