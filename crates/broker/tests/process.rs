@@ -221,7 +221,7 @@ fn a_signal_during_the_start_ends_the_broker_after_it() {
 fn lines_without_effect_are_warned_about_and_refused_on_request() {
     let home = tempfile::tempdir().unwrap();
     let lines =
-        "mapedFileSizeCommitLog=1\nslaveReadEnable=true\nflushInterval CommitLog\nmaxMessageSize=4194304 ";
+        "mapedFileSizeCommitLog=1\ntransferMsgByHeap=true\nflushInterval CommitLog\nmaxMessageSize=4194304 ";
     let file = conf(home.path(), 24_730, lines);
     // The port is taken, so that the broker ends by itself.
     let _taken = TcpListener::bind(("127.0.0.1", 24_730)).unwrap();
@@ -229,7 +229,7 @@ fn lines_without_effect_are_warned_about_and_refused_on_request() {
     let err = text(&output.stderr);
     for (key, what) in [
         ("mapedFileSizeCommitLog", "did you mean mappedFileSizeCommitLog?"),
-        ("slaveReadEnable", "accepted, without effect here"),
+        ("transferMsgByHeap", "accepted, without effect here"),
         ("maxMessageSize", "'4194304 ' is not a valid"),
     ] {
         let found = err.lines().any(|l| l.contains("WARN") && l.contains(key) && l.contains(what));

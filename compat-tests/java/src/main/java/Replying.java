@@ -70,11 +70,11 @@ final class Replying {
         return asker;
     }
 
-    /** A request and its reply. The client 5.3.3 gives up waiting as soon as the request is sent, unless it is called back. */
+    /** A request and its reply. The client 5.3.3 takes a request that was sent for one that was answered, but for this form. */
     private static Message ask(DefaultMQProducer asker, Message request, long timeoutMs) throws Exception {
         if (!MQVersion.getVersionDesc(MQVersion.CURRENT_VERSION).equals("V5_3_3")) return asker.request(request, timeoutMs);
         CompletableFuture<Message> reply = new CompletableFuture<>();
-        asker.request(request, completing(reply), timeoutMs);
+        asker.request(request, (queues, message, argument) -> queues.get(0), null, completing(reply), timeoutMs);
         try {
             return reply.get(timeoutMs + 10_000, TimeUnit.MILLISECONDS);
         } catch (ExecutionException e) {
