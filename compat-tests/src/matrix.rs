@@ -15,6 +15,8 @@ use crate::servers::{Cluster, Kind, Setup};
 const SECOND_TRIES: usize = 8;
 /// A broker refuses what waited 200 ms for a send thread, which a cold JVM on a loaded machine does.
 const PATIENT: &str = "waitTimeMillsInSendQueue=5000";
+/// Filters by SQL92 are off by default; a scenario switches them off.
+const FILTERS: &str = "enablePropertyFilter=true";
 
 /// Transactions are checked every two seconds from the age of three on; Java's op records follow at once.
 const TRANSACTIONS: &str = "transactionTimeOut=3000\ntransactionCheckInterval=2000\ntransactionCheckMax=40\n\
@@ -110,7 +112,7 @@ fn scenarios(
     choice: &Choice,
     outcome: &mut Outcome,
 ) -> Result<()> {
-    let conf = [PATIENT, TRANSACTIONS].join("\n");
+    let conf = [PATIENT, FILTERS, TRANSACTIONS].join("\n");
     let mut cluster = Cluster::start(setup, kind, dir, &conf)?;
     let mut arguments = vec!["--parallel".to_owned(), choice.parallel.to_string()];
     if let Some(only) = &choice.only {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, Local};
 use raptormq_base::clock::{Clock, SystemClock};
+use raptormq_filter::BloomFilter;
 use raptormq_message::UniqueIds;
 use raptormq_remoting::{Client, Limits, OnClose, RouteTable, Row, Server};
 use raptormq_runtime::StoreOptions;
-use raptormq_store::{FlushMode, OpenError, StopError, Store, StoreConfig};
+use raptormq_store::{Arrival, FilterBitMaps, FlushMode, OpenError, StopError, Store, StoreConfig};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -39,6 +40,7 @@ use crate::service::transaction::{self, TransactionService};
 use crate::stats::Stats;
 use crate::tables::arrivals::Arrivals;
 use crate::tables::consumers::ConsumerTable;
+use crate::tables::filters::FilterTable;
 use crate::tables::groups::GroupTable;
 use crate::tables::locks::QueueLocks;
 use crate::tables::offsets::OffsetTable;
@@ -52,6 +54,8 @@ use crate::topic_routes::TopicRoutes;
 const CLIENT_SCAN: Duration = Duration::from_secs(10);
 /// How often changes of groups are told, unless that is done at once.
 const NOTIFY_ROUND: Duration = Duration::from_secs(15);
+/// How often the filters of consumers are persisted.
+const SAVE_FILTERS: Duration = Duration::from_secs(10);
 /// How often tables that could not be written are tried again.
 const SAVE_AGAIN: Duration = Duration::from_secs(1);
 /// How long each step of a stop may take.
@@ -101,6 +105,7 @@ pub struct Broker {
     groups: Arc<GroupTable>,
     modes: Arc<RequestModeTable>,
     routes: Arc<TopicRoutes>,
+    filters: Arc<FilterTable>,
 }
 
 impl Broker {
@@ -111,19 +116,21 @@ impl Broker {
     pub async fn start(resolved: Resolved, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let levels_ms = parse_delay_levels(&resolved.store.message_delay_level)?;
         rocksdb::refuse_files(Path::new(&resolved.store.store_path_root_dir))?;
-        let arrivals = Arc::new(Arrivals::default());
+        let before = BeforeStore::read(&resolved, &clock)?;
         let store = {
-            let arrivals = arrivals.clone();
+            let arrivals = before.arrivals.clone();
             let topics = Path::new(&resolved.store.store_path_root_dir).join("config").join("topics.json");
             let config = StoreConfig {
                 batch_topics: batch_topics(&topics)?,
+                filter_bit_maps: Some(before.bit_maps()),
                 ..store_config(&resolved.store, &resolved.store_options, levels_ms.clone())
             };
             Store::open(config, clock.clone(), move |arrival| {
-                arrivals.arrived(arrival.topic, arrival.queue_id, arrival.queue_offset, arrival.tags_code);
+                let Arrival { topic, queue_id, queue_offset, tags_code, properties, .. } = *arrival;
+                arrivals.arrived(topic, queue_id, queue_offset, tags_code, properties);
             })?
         };
-        match Self::assemble(&resolved, &store, arrivals, levels_ms, clock).await {
+        match Self::assemble(&resolved, &store, before, levels_ms, clock).await {
             Ok(broker) => Ok(broker),
             Err(error) => {
                 if let Err(stop) = store.stop() {
@@ -137,11 +144,11 @@ impl Broker {
     async fn assemble(
         resolved: &Resolved,
         store: &Store,
-        arrivals: Arc<Arrivals>,
+        before: BeforeStore,
         levels_ms: Vec<i64>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
-        let parts = Parts::build(resolved, store, arrivals, levels_ms, clock)?;
+        let parts = Parts::build(resolved, store, before, levels_ms, clock)?;
         let table = Arc::new(parts.table(resolved));
         let clients = parts.services.clients.clone();
         let servers = listen(resolved, &table, &clients).await?;
@@ -162,6 +169,7 @@ impl Broker {
             groups: parts.groups,
             modes: parts.modes,
             routes: parts.routes,
+            filters: parts.filters,
         };
         broker.registration.register().await;
         broker.spawn_background(resolved, clients);
@@ -181,6 +189,8 @@ impl Broker {
         let pending = clients.clone();
         self.every(NOTIFY_ROUND, move || pending.tell_pending());
         self.every(CLIENT_SCAN, move || clients.expire());
+        let (filters, live) = (self.filters.clone(), self.live.clone());
+        self.every(SAVE_FILTERS, move || filters.clean_and_save(live.broker().filter_data_clean_time_span));
         let (topics, groups, modes) = (self.topics.clone(), self.groups.clone(), self.modes.clone());
         self.every(SAVE_AGAIN, move || {
             topics.save_again();
@@ -253,10 +263,44 @@ impl Broker {
             self.groups.save();
             self.transactions.commit_all();
             self.offsets.save();
+            self.filters.clean_and_save(self.live.broker().filter_data_clean_time_span);
             self.schedule.save();
             self.store.stop()
         });
         closing.await.unwrap_or_else(|_| Err(StopError::Unclean("the stop itself failed".to_owned())))
+    }
+}
+
+/// What the store needs while it opens.
+struct BeforeStore {
+    live: Arc<LiveConfig>,
+    arrivals: Arc<Arrivals>,
+    filters: Arc<FilterTable>,
+}
+
+impl BeforeStore {
+    fn read(resolved: &Resolved, clock: &Arc<dyn Clock>) -> Result<Self, StartError> {
+        let broker = &resolved.broker;
+        let bloom =
+            BloomFilter::new(broker.max_error_rate_of_bloom_filter, broker.expect_consumer_num_use_filter)
+                .map_err(|illegal| ConfigRefused {
+                    text: format!("maxErrorRateOfBloomFilter or expectConsumerNumUseFilter: {illegal}"),
+                    exit_code: 255,
+                })?;
+        let path = Path::new(&resolved.store.store_path_root_dir).join("config").join("consumerFilter.json");
+        Ok(Self {
+            live: Arc::new(LiveConfig::new(resolved)),
+            arrivals: Arc::default(),
+            filters: Arc::new(FilterTable::peek(path, bloom, clock.clone())?),
+        })
+    }
+
+    fn bit_maps(&self) -> FilterBitMaps {
+        let (live, filters) = (self.live.clone(), self.filters.clone());
+        FilterBitMaps::new(move |topic, properties| {
+            let wanted = live.broker().enable_calc_filter_bit_map;
+            wanted.then(|| filters.bit_map(topic, properties)).flatten()
+        })
     }
 }
 
@@ -271,6 +315,7 @@ struct Parts {
     groups: Arc<GroupTable>,
     modes: Arc<RequestModeTable>,
     routes: Arc<TopicRoutes>,
+    filters: Arc<FilterTable>,
     services: Services,
 }
 
@@ -278,13 +323,14 @@ impl Parts {
     fn build(
         resolved: &Resolved,
         store: &Store,
-        arrivals: Arc<Arrivals>,
+        before: BeforeStore,
         levels_ms: Vec<i64>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
+        let BeforeStore { live, arrivals, filters } = before;
+        filters.settle()?;
         let broker = &resolved.broker;
         let store_host = store_host(broker)?;
-        let live = Arc::new(LiveConfig::new(resolved));
         let directory = Path::new(&resolved.store.store_path_root_dir).join("config");
         let file = |name: &str| directory.join(name);
         let lmq = resolved.store.enable_lmq;
@@ -317,6 +363,7 @@ impl Parts {
             groups: groups.clone(),
             consumers: consumers.clone(),
             producers: producers.clone(),
+            filters: filters.clone(),
             locks: locks.clone(),
             registration: registration.clone(),
             pending: Default::default(),
@@ -376,6 +423,7 @@ impl Parts {
                 topics: topics.clone(),
                 groups: groups.clone(),
                 consumers: consumers.clone(),
+                filters: filters.clone(),
                 offsets: offsets.clone(),
                 arrivals: arrivals.clone(),
                 store: store.clone(),
@@ -450,7 +498,19 @@ impl Parts {
                 clock,
             }),
         };
-        Ok(Self { live, registration, client, offsets, schedule, topics, groups, modes, routes, services })
+        Ok(Self {
+            live,
+            registration,
+            client,
+            offsets,
+            schedule,
+            topics,
+            groups,
+            modes,
+            routes,
+            filters,
+            services,
+        })
     }
 
     fn table(&self, resolved: &Resolved) -> RouteTable {
@@ -477,7 +537,8 @@ pub fn documented_rows(resolved: &Resolved, directory: &Path) -> Result<Vec<Row>
     let config = StoreConfig { commit_log_file_size: 64 * 1024, ..StoreConfig::at(directory) };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let store = Store::open(config, clock.clone(), |_| {})?;
-    let parts = Parts::build(resolved, &store, Arc::default(), vec![1000], clock);
+    let before = BeforeStore::read(resolved, &clock);
+    let parts = before.and_then(|before| Parts::build(resolved, &store, before, vec![1000], clock));
     let rows = parts.map(|parts| parts.table(resolved).rows());
     if let Err(error) = store.stop() {
         tracing::warn!(%error, "closing the empty store");
@@ -667,8 +728,9 @@ mod tests {
         let unchanged: Vec<&String> =
             ours.iter().filter(|line| line.contains(": ") && defaults.contains(line)).collect();
         // Opening brackets of lists are lines, too.
-        // What topics.json says is no key.
-        let is_value = |line: &str| !line.ends_with(['[', '{']) && !line.starts_with("batch_topics");
+        // What topics.json and consumerFilter.json say is no key.
+        let is_key = |line: &str| !line.starts_with("batch_topics") && !line.starts_with("filter_bit_maps");
+        let is_value = |line: &str| !line.ends_with(['[', '{']) && is_key(line);
         let values: Vec<&&String> = unchanged.iter().filter(|line| is_value(line)).collect();
         assert_eq!(values, Vec::<&&String>::new());
         let paths = configured(text, &options());

@@ -103,6 +103,18 @@ settings! {
         validate_system_topic_when_update_topic: bool = "validateSystemTopicWhenUpdateTopic",
         /// Keys that an update may not touch.
         config_black_list: String = "configBlackList",
+        /// Whether consumers may filter by SQL92.
+        enable_property_filter: bool = "enablePropertyFilter",
+        /// Whether a SQL92 filter of a retry topic is that of the topic a message comes from.
+        filter_support_retry: bool = "filterSupportRetry",
+        /// Whether bit maps of SQL92 filters are made for messages; they need `enableConsumeQueueExt`.
+        enable_calc_filter_bit_map: bool = "enableCalcFilterBitMap",
+        /// Consumers that filters are made for: more of them mean more false hits.
+        expect_consumer_num_use_filter: i32 = "expectConsumerNumUseFilter",
+        /// How many messages in a hundred a bit map may let through that the filter then refuses.
+        max_error_rate_of_bloom_filter: i32 = "maxErrorRateOfBloomFilter",
+        /// The filter of a consumer that has gone is kept this long, ms.
+        filter_data_clean_time_span: i64 = "filterDataCleanTimeSpan",
         /// Whether messages of transactions are refused.
         reject_transaction_message: bool = "rejectTransactionMessage",
         /// A half message is not checked before this age, ms.
@@ -157,8 +169,11 @@ settings! {
         mapped_file_size_consume_queue: i32 = "mappedFileSizeConsumeQueue",
         /// Size of a file of a batch consume queue, bytes; a multiple of 46.
         mapper_file_size_batch_consume_queue: i32 = "mapperFileSizeBatchConsumeQueue",
-        /// Whether units of consume queues have extensions, as far as those exist without SQL92 filters: without bit maps.
+        /// Whether units of consume queues have extensions: store times, and bit maps of filters (`enableCalcFilterBitMap`).
         enable_consume_queue_ext: bool = "enableConsumeQueueExt",
+        /// Taken without effect: the length of bit maps follows from `maxErrorRateOfBloomFilter` and
+        /// `expectConsumerNumUseFilter`, in Java as well.
+        bit_map_length_consume_queue_ext: i32 = "bitMapLengthConsumeQueueExt",
         /// Size of a file of extensions, bytes.
         mapped_file_size_consume_queue_ext: i32 = "mappedFileSizeConsumeQueueExt",
         /// ASYNC_FLUSH or SYNC_FLUSH.

@@ -15,7 +15,6 @@ use support::{Running, conf, mqbroker, pull, pull_header, run, send, text};
 
 /// Files of a Java broker that are for features which are not here yet.
 const FOREIGN: &[(&str, &[u8])] = &[
-    ("consumerFilter.json", b"{\n\t\"filterDataByTopic\":{\"T\":{\"groupFilterData\":{}}}\n}"),
     ("consumerOrderInfo.json", b"{\n\t\"table\":{\"T@G\":{0:{\"popTime\":1,\"o\":[0,1]}}}\n}"),
     ("topicQueueMapping.json", b"{\n\t\"dataVersion\":{},\n\t\"topicQueueMappingInfoMap\":{}\n}"),
     ("messageRequestMode.json", b"{\"messageRequestModeMap\":{}}"),
@@ -23,7 +22,6 @@ const FOREIGN: &[(&str, &[u8])] = &[
     ("timermetrics", b"not json at all"),
     ("timercheck", &[7; 4096]),
     ("timercheck.bak", b""),
-    ("consumerFilter.json.bak", b"{"),
     ("something.of.the.operator", b"\x00\xff"),
 ];
 

@@ -131,13 +131,12 @@ impl Running {
 }
 
 /// Files that the broker neither reads nor writes yet, byte for byte as Java left them after our run.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 7] = [
     "timerwheel",
     "timerlog",
     "config/timercheck",
     "config/timermetrics",
     "config/consumerOrderInfo.json",
-    "config/consumerFilter.json",
     "compaction",
     "rocksdbstore",
 ];

@@ -8,7 +8,7 @@ use crate::token::{Lexer, LexicalError, Token, escaped, image_of, kind};
 /// How deep a lookahead may nest. It visits fewer functions per level than the parser.
 const MAX_SCAN_DEPTH: u32 = 512;
 /// How many words all lookaheads together may visit.
-const MAX_SCANNED: u64 = 20_000_000;
+const MAX_SCANNED: u64 = 2_000_000;
 
 /// The lookaheads of the grammar, numbered as Java's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// When an append counts as stored (`flushDiskType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,30 @@ impl Default for FlushMode {
     }
 }
 
+/// Makes the filter bit map of a message from its topic and its property string; `None` where no filter is registered
+/// for the topic (`CommitLogDispatcherCalcBitMap`). The store calls it while it dispatches, so it must not call back.
+#[derive(Clone)]
+pub struct FilterBitMaps(Arc<MakeBitMap>);
+
+type MakeBitMap = dyn Fn(&str, &str) -> Option<Vec<u8>> + Send + Sync;
+
+impl FilterBitMaps {
+    /// Maps made by `make`.
+    pub fn new(make: impl Fn(&str, &str) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
+    pub(crate) fn make(&self, topic: &str, properties: &str) -> Vec<u8> {
+        (self.0)(topic, properties).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for FilterBitMaps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FilterBitMaps")
+    }
+}
+
 /// Sizes, paths and rules of one store.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
@@ -49,6 +74,8 @@ pub struct StoreConfig {
     pub enable_consume_queue_ext: bool,
     /// Bytes of each file of extensions (`mappedFileSizeConsumeQueueExt`).
     pub consume_queue_ext_file_size: u64,
+    /// What extensions say for filters; without it they have no bit maps.
+    pub filter_bit_maps: Option<FilterBitMaps>,
     /// Slots of an index file (`maxHashSlotNum`).
     pub index_slots: u32,
     /// Items of an index file (`maxIndexNum`).
@@ -143,6 +170,7 @@ impl StoreConfig {
             batch_consume_queue_file_size: 300_000 * 46,
             enable_consume_queue_ext: false,
             consume_queue_ext_file_size: 48 << 20,
+            filter_bit_maps: None,
             index_slots: 5_000_000,
             index_items: 20_000_000,
             message_index_enable: true,

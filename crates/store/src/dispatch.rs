@@ -13,6 +13,7 @@ use raptormq_message::props::{self, KEY_SEPARATOR, StoreProperties, keys};
 use raptormq_message::{Checks, Decoded, Record, decode, flags, tags_code};
 
 use crate::checkpoint::Checkpoint;
+use crate::config::FilterBitMaps;
 use crate::fs;
 use crate::index::{Index, IndexFile, key_hash, tags_hash, topic_hash};
 use crate::queue::batch::{BATCH_UNIT, BatchQueue, BatchUnit};
@@ -35,6 +36,7 @@ pub(crate) struct Sinks {
     pub(crate) clock: Arc<dyn Clock>,
     delay_levels: Vec<i64>,
     announce: Box<Announce>,
+    filter_bit_maps: Option<FilterBitMaps>,
     multi_dispatch: bool,
     light_queues: bool,
     /// Queues with units that only memory holds.
@@ -60,6 +62,7 @@ impl Sinks {
             clock,
             delay_levels,
             announce,
+            filter_bit_maps: None,
             multi_dispatch: false,
             light_queues: false,
             dirty,
@@ -87,6 +90,12 @@ impl Sinks {
     /// Bytes of units that wait to be written.
     pub(crate) fn pending(&self) -> u64 {
         self.pending.load(Ordering::Relaxed)
+    }
+
+    /// With bit maps in the extensions of units.
+    pub(crate) fn with_filter_bit_maps(mut self, filter_bit_maps: Option<FilterBitMaps>) -> Self {
+        self.filter_bit_maps = filter_bit_maps;
+        self
     }
 
     /// With light queues: records that name more queues are dispatched to those, too (`enableMultiDispatch`).
@@ -323,8 +332,11 @@ impl Dispatcher {
         let mut unit = Unit { log_offset: at as i64, size: record.len as i32, tags_code };
         if let Some(exts) = sinks.queues.exts()
             && unit.log_end() > queue.max_log_end()
-            && let Some(address) =
-                exts.of(&queue.topic, queue.queue_id).put(tags_code, record.store_timestamp, &[])
+            && let Some(address) = {
+                let make = |maps: &FilterBitMaps| maps.make(&record.topic, &record.properties);
+                let bit_map = sinks.filter_bit_maps.as_ref().map(make).unwrap_or_default();
+                exts.of(&queue.topic, queue.queue_id).put(tags_code, record.store_timestamp, &bit_map)
+            }
         {
             unit.tags_code = address;
         }

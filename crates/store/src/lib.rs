@@ -38,7 +38,7 @@ use raptormq_base::watermark::Watermark;
 use raptormq_message::props::{self, Properties, keys};
 use raptormq_message::{NewMessage, Prepared, flags};
 
-pub use self::config::{FlushMode, StoreConfig};
+pub use self::config::{FilterBitMaps, FlushMode, StoreConfig};
 pub use self::types::{
     AppendError, Appended, Arrival, Boundary, Filter, FlushOutcome, GetRequest, GetResult, GetStatus,
     OpenError, QueryResult, StopError,
@@ -145,7 +145,8 @@ impl Store {
             None
         };
         let sinks = Sinks::new(queues, index, checkpoint, clock, config.delay_levels.clone(), arrivals)
-            .with_multi_dispatch(config.enable_multi_dispatch, config.enable_lmq);
+            .with_multi_dispatch(config.enable_multi_dispatch, config.enable_lmq)
+            .with_filter_bit_maps(config.filter_bit_maps.clone());
         let mut dispatcher = Dispatcher::new(0);
         let recovered = recover::recover(&config, &fs, &sinks, &mut dispatcher, last_exit_ok)?;
         let dirs = LogDirs::new(fs.clone(), config.writable_log_dirs());

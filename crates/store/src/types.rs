@@ -208,6 +208,16 @@ pub trait Filter: Send + Sync {
     fn matches_unknown(&self) -> bool {
         true
     }
+    /// Whether [`Self::matches_bit_map`] is asked, in place of [`Self::matches_queue`], where a unit has an extension.
+    fn looks_at_bit_maps(&self) -> bool {
+        false
+    }
+    /// Decides by what a unit's extension holds: when the message was stored, ms, and the filter bit map that was made
+    /// for it then, which is empty where there was none.
+    fn matches_bit_map(&self, store_time: i64, bit_map: &[u8]) -> bool {
+        let _ = (store_time, bit_map);
+        true
+    }
     /// Decides by the whole record.
     fn matches_record(&self, record: &[u8]) -> bool {
         let _ = record;

@@ -9,20 +9,21 @@ use parking_lot::Mutex;
 use raptormq_remoting::{Answer, Peer, Refusal, Request};
 use raptormq_wire::body::{
     CheckClientRequestBody, ConsumeType, ConsumerData, GetConsumerListByGroupResponseBody, HeartbeatData,
-    LockBatchRequestBody, LockBatchResponseBody, UnlockBatchRequestBody,
+    LockBatchRequestBody, LockBatchResponseBody, SubscriptionData, UnlockBatchRequestBody,
 };
 use raptormq_wire::header::{
     GetConsumerListByGroupRequestHeader, NotifyConsumerIdsChangedRequestHeader, UnregisterClientRequestHeader,
 };
-use raptormq_wire::{RemotingCommand, RequestCode, json};
+use raptormq_wire::{RemotingCommand, RequestCode, ResponseCode, json};
 
-use super::pull::{filter_refused, is_tag_type};
+use super::pull::filter_refused;
 use super::send::auto_create_group;
 use super::{body, success};
 use crate::config::LiveConfig;
 use crate::names;
 use crate::registration::Registration;
 use crate::tables::consumers::{ConsumerTable, MembersChanged};
+use crate::tables::filters::{FilterTable, compile, is_tag_type};
 use crate::tables::groups::GroupTable;
 use crate::tables::locks::QueueLocks;
 use crate::tables::producers::{ClientChannel, ProducerTable};
@@ -40,6 +41,8 @@ pub struct ClientService {
     pub consumers: Arc<ConsumerTable>,
     /// Producers.
     pub producers: Arc<ProducerTable>,
+    /// Expressions that consumers filter by.
+    pub filters: Arc<FilterTable>,
     /// Locks.
     pub locks: Arc<QueueLocks>,
     /// New retry topics are registered.
@@ -89,6 +92,9 @@ impl ClientService {
             self.registration.register_soon();
         }
         let changed = self.consumers.register(data, channel, without_subscriptions);
+        if !without_subscriptions {
+            self.filters.register(name, &data.subscription_data_set);
+        }
         if group.notify_consumer_ids_changed_enable {
             self.notify(changed);
         }
@@ -102,6 +108,7 @@ impl ClientService {
         }
         if let Some(group) = &header.consumer_group {
             let changed = self.consumers.unregister(group, &request.peer);
+            self.forget_filters();
             if self.groups.get(group).is_none_or(|g| g.notify_consumer_ids_changed_enable) {
                 self.notify(changed);
             }
@@ -111,12 +118,26 @@ impl ClientService {
 
     /// CHECK_CLIENT_CONFIG: whether an expression can be used.
     pub fn check(&self, request: &Request) -> Answer {
+        // Java takes a request without a body for one without a subscription.
+        if request.command.body.is_empty() {
+            return Ok(success());
+        }
         let check: CheckClientRequestBody = body(&request.command)?;
-        match check.subscription_data {
-            Some(subscription) if !is_tag_type(&subscription.expression_type) => {
-                Err(filter_refused(&subscription.expression_type))
+        let Some(subscription) = check.subscription_data else { return Ok(success()) };
+        let SubscriptionData { expression_type, sub_string, .. } = subscription;
+        if is_tag_type(&expression_type) {
+            return Ok(success());
+        }
+        if !self.live.broker().enable_property_filter {
+            return Err(filter_refused(&expression_type));
+        }
+        match compile(&sub_string, &expression_type) {
+            Ok(_) => Ok(success()),
+            Err(error) => {
+                let CheckClientRequestBody { client_id, group, .. } = check;
+                tracing::warn!(client_id, group, expression = sub_string, %error, "expression refused");
+                Err(Refusal::new(ResponseCode::SUBSCRIPTION_PARSE_FAILED, error.to_string()))
             }
-            _ => Ok(success()),
         }
     }
 
@@ -180,6 +201,12 @@ impl ClientService {
         for changed in self.consumers.closed(peer) {
             self.notify(Some(changed));
         }
+        self.forget_filters();
+    }
+
+    /// Filters of groups that have lost their last member count as gone.
+    fn forget_filters(&self) {
+        self.filters.forget_unless(|group| self.consumers.with_group(group, |_| ()).is_some());
     }
 
     /// Drops the clients that are silent.
@@ -192,6 +219,7 @@ impl ClientService {
         for changed in self.consumers.expire(limit, ms(broker.subscription_expired_timeout)) {
             self.notify(Some(changed));
         }
+        self.forget_filters();
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod assign;
 pub mod calls;
 pub mod clients;
+pub mod filter;
 pub mod offsets;
 pub mod pull;
 pub mod query;

@@ -1,6 +1,5 @@
 //! PULL_MESSAGE and LITE_PULL_MESSAGE (`PullMessageProcessor`, `PullRequestHoldService`).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +12,14 @@ use raptormq_wire::body::{
 use raptormq_wire::header::{PullMessageRequestHeader, PullMessageResponseHeader};
 use raptormq_wire::{Body, RemotingCommand, RequestCode, ResponseCode};
 
+use super::filter::PullFilter;
 use super::send::auto_create_group;
 use crate::config::LiveConfig;
 use crate::names::{self, FAQ, perm};
 use crate::stats::Stats;
-use crate::tables::arrivals::Arrivals;
+use crate::tables::arrivals::{Arrivals, Wanted};
 use crate::tables::consumers::ConsumerTable;
+use crate::tables::filters::{FilterData, FilterTable, is_tag_type};
 use crate::tables::groups::GroupTable;
 use crate::tables::offsets::OffsetTable;
 use crate::tables::topics::TopicTable;
@@ -52,6 +53,8 @@ pub struct PullService {
     pub groups: Arc<GroupTable>,
     /// Consumers with their subscriptions.
     pub consumers: Arc<ConsumerTable>,
+    /// Expressions that consumers filter by.
+    pub filters: Arc<FilterTable>,
     /// Offsets that a pull commits.
     pub offsets: Arc<OffsetTable>,
     /// Wakes held pulls.
@@ -69,28 +72,7 @@ struct Pull {
     peer: Arc<Peer>,
     group: Arc<SubscriptionGroupConfig>,
     topic: Arc<TopicConfig>,
-    filter: Option<Arc<TagFilter>>,
-}
-
-/// Lets messages through whose tag hash is subscribed to; the client compares the tags themselves.
-#[derive(Debug)]
-struct TagFilter {
-    codes: BTreeSet<i32>,
-}
-
-impl TagFilter {
-    /// `None` where every message is wanted.
-    fn of(subscription: &SubscriptionData) -> Option<Arc<Self>> {
-        let all = subscription.sub_string == "*" || subscription.class_filter_mode;
-        (!all).then(|| Arc::new(Self { codes: subscription.code_set.clone() }))
-    }
-}
-
-impl Filter for TagFilter {
-    fn matches_queue(&self, tags_code: i64) -> bool {
-        // Java compares the lower 32 bits (`ExpressionMessageFilter.isMatchedByConsumeQueue`).
-        self.codes.contains(&(tags_code as i32))
-    }
+    filter: Option<Arc<PullFilter>>,
 }
 
 impl PullService {
@@ -140,13 +122,36 @@ impl PullService {
         header: &PullMessageRequestHeader,
         group: &SubscriptionGroupConfig,
         peer: &Peer,
-    ) -> Result<Option<Arc<TagFilter>>, Forbidden> {
+    ) -> Result<Option<Arc<PullFilter>>, Forbidden> {
         let subscription = self.subscription(header, group)?;
-        if !is_tag_type(&subscription.expression_type) {
+        if is_tag_type(&subscription.expression_type) {
+            self.check_pull_consumer(header, peer)?;
+            return Ok(PullFilter::of_tags(&subscription));
+        }
+        let registered = match header.sys_flag & flag::SUBSCRIPTION {
+            0 => Some(self.registered(header)?),
+            _ => None,
+        };
+        let broker = self.live.broker();
+        if !broker.enable_property_filter {
             return Err(filter_refused(&subscription.expression_type).into());
         }
         self.check_pull_consumer(header, peer)?;
-        Ok(TagFilter::of(&subscription))
+        let support_retry = broker.filter_support_retry;
+        Ok(PullFilter::of_expression(&subscription, registered, &self.filters, support_retry))
+    }
+
+    /// The expression that the group's heartbeats have registered.
+    fn registered(&self, header: &PullMessageRequestHeader) -> Result<Arc<FilterData>, Refusal> {
+        let Some(data) = self.filters.get(&header.topic, &header.consumer_group) else {
+            let remark = "The broker's consumer filter data is not exist!Your expression may be wrong!";
+            return Err(Refusal::new(ResponseCode::FILTER_DATA_NOT_EXIST, remark));
+        };
+        if data.client_version() < header.sub_version {
+            let remark = "the consumer's consumer filter data not latest";
+            return Err(Refusal::new(ResponseCode::FILTER_DATA_NOT_LATEST, remark));
+        }
+        Ok(data)
     }
 
     /// The group and topic, if the pull is allowed at all.
@@ -351,9 +356,8 @@ impl PullService {
         let mut looked_at = i64::MIN;
         loop {
             let header = &pull.header;
-            let filter = pull.filter.clone().map(|f| {
-                let wanted: crate::tables::arrivals::TagFilter = Box::new(move |code| f.matches_queue(code));
-                wanted
+            let filter = pull.filter.clone().map(|filter| -> Wanted {
+                Box::new(move |tags_code, properties| filter.wants(tags_code, properties))
             });
             let mut wait =
                 self.arrivals.register(&header.topic, header.queue_id, header.queue_offset, filter);
@@ -436,11 +440,6 @@ impl From<Refusal> for Forbidden {
     }
 }
 
-/// Whether an expression type means tags: that is also the case where none is named (`ExpressionType.isTagType`).
-pub fn is_tag_type(expression_type: &str) -> bool {
-    expression_type.is_empty() || expression_type == "TAG"
-}
-
 /// The refusal of an expression that is not about tags while `enablePropertyFilter` is off.
 pub fn filter_refused(expression_type: &str) -> Refusal {
     Refusal::system_error(format!(
@@ -463,7 +462,7 @@ pub fn subscription_data(
 ) -> Result<SubscriptionData, EmptyExpression> {
     let mut data = SubscriptionData { topic: topic.to_owned(), ..SubscriptionData::default() };
     let kind = expression_type.unwrap_or("TAG");
-    if !is_tag_type(kind) {
+    if kind != "TAG" {
         data.expression_type = kind.to_owned();
         data.sub_string = expression.filter(|e| !e.is_empty()).ok_or(EmptyExpression)?.to_owned();
         return Ok(data);
@@ -475,8 +474,8 @@ pub fn subscription_data(
             let pieces = expression.split("||").map(str::trim).filter(|t| !t.is_empty());
             data.tags_set = pieces.map(str::to_owned).collect();
             data.code_set = data.tags_set.iter().map(|t| java::string_hash(t)).collect();
-            // Java's split of `||` alone yields no piece, which is the error.
-            if expression.trim_matches('|').is_empty() {
+            // Java's split yields no piece where all are empty, which is the error.
+            if expression.split("||").all(str::is_empty) {
                 return Err(EmptyExpression);
             }
         }
@@ -499,11 +498,11 @@ mod tests {
         assert_eq!(tags(Some("A || B||")), Ok(("A || B||".to_owned(), 2)));
         assert_eq!(tags(Some("||")), Err(EmptyExpression));
         let data = subscription_data("T", Some("TagA||TagB"), None).unwrap();
-        let filter = TagFilter::of(&data).unwrap();
+        let filter = PullFilter::of_tags(&data).unwrap();
         assert!(filter.matches_queue(raptormq_message::tags_code(Some("TagA"))));
         assert!(!filter.matches_queue(raptormq_message::tags_code(Some("TagC"))));
         assert!(!filter.matches_queue(0));
-        assert!(TagFilter::of(&subscription_data("T", Some("*"), None).unwrap()).is_none());
+        assert!(PullFilter::of_tags(&subscription_data("T", Some("*"), None).unwrap()).is_none());
     }
 
     #[test]

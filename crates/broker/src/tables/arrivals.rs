@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// Decides from a record's tag hash whether a waiter wants it.
-pub type TagFilter = Box<dyn Fn(i64) -> bool + Send + Sync>;
+/// Decides from a record's tag hash and properties whether a waiter wants it.
+pub type Wanted = Box<dyn Fn(i64, &str) -> bool + Send + Sync>;
 
 struct Waiter {
     id: u64,
     /// Woken by a record at or above this queue offset.
     from: i64,
-    filter: Option<TagFilter>,
+    filter: Option<Wanted>,
     wake: oneshot::Sender<()>,
 }
 
@@ -32,7 +32,7 @@ pub struct Arrivals {
 impl Arrivals {
     /// A registered wait. Register first and look at the queue afterwards: a record that comes in between then ends
     /// the wait instead of being missed.
-    pub fn register(&self, topic: &str, queue_id: i32, from: i64, filter: Option<TagFilter>) -> Wait<'_> {
+    pub fn register(&self, topic: &str, queue_id: i32, from: i64, filter: Option<Wanted>) -> Wait<'_> {
         let (wake, woken) = oneshot::channel();
         let id = self.next_id.fetch_add(1, Ordering::Relaxed) as u64;
         let mut waiters = self.waiters.lock();
@@ -53,7 +53,7 @@ impl Arrivals {
     }
 
     /// A record at `queue_offset` has become readable.
-    pub fn arrived(&self, topic: &str, queue_id: i32, queue_offset: i64, tags_code: i64) {
+    pub fn arrived(&self, topic: &str, queue_id: i32, queue_offset: i64, tags_code: i64, properties: &str) {
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
@@ -62,7 +62,8 @@ impl Arrivals {
         let mut at = 0;
         while at < queue.len() {
             let waiter = &queue[at];
-            if queue_offset >= waiter.from && waiter.filter.as_ref().is_none_or(|f| f(tags_code)) {
+            if queue_offset >= waiter.from && waiter.filter.as_ref().is_none_or(|f| f(tags_code, properties))
+            {
                 // A receiver that is gone has removed itself or is about to.
                 let _ = queue.swap_remove(at).wake.send(());
                 self.count.fetch_sub(1, Ordering::SeqCst);
@@ -144,15 +145,15 @@ mod tests {
     async fn a_wait_ends_by_a_wanted_record_of_its_queue_only() {
         let arrivals = Arrivals::default();
         let mut plain = arrivals.register("T", 0, 5, None);
-        let mut tagged = arrivals.register("T", 0, 5, Some(Box::new(|code| code == 7)));
-        arrivals.arrived("T", 1, 9, 7);
-        arrivals.arrived("U", 0, 9, 7);
-        arrivals.arrived("T", 0, 4, 7);
+        let mut tagged = arrivals.register("T", 0, 5, Some(Box::new(|code, _| code == 7)));
+        arrivals.arrived("T", 1, 9, 7, "");
+        arrivals.arrived("U", 0, 9, 7, "");
+        arrivals.arrived("T", 0, 4, 7, "");
         assert!(!is_woken(&mut plain).await);
-        arrivals.arrived("T", 0, 5, 1);
+        arrivals.arrived("T", 0, 5, 1, "");
         assert!(is_woken(&mut plain).await);
         assert!(!is_woken(&mut tagged).await);
-        arrivals.arrived("T", 0, 6, 7);
+        arrivals.arrived("T", 0, 6, 7, "");
         assert!(is_woken(&mut tagged).await);
         drop((plain, tagged));
         assert!(arrivals.is_empty());

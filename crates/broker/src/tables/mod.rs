@@ -2,6 +2,7 @@
 
 pub mod arrivals;
 pub mod consumers;
+pub mod filters;
 pub mod groups;
 pub mod locks;
 pub mod offsets;

@@ -98,6 +98,7 @@ impl Shared {
         let mut last_read = 0;
         let mut files = 0;
         let ext = self.sinks.queues.exts().map(|exts| exts.of(&queue.topic, queue.queue_id));
+        let bit_maps = request.filter.as_ref().is_some_and(|filter| filter.looks_at_bit_maps());
         while result.bytes == 0
             && result.next_begin_offset < result.max_offset
             && files < config.travel_cq_file_num_when_get_message
@@ -139,11 +140,18 @@ impl Shared {
                         continue;
                     }
                     if let Some(filter) = &request.filter
-                        && !match tags_code(&unit, ext.as_deref(), wait)
-                            .inspect_err(|_| result.next_begin_offset = queue_offset)?
-                        {
-                            Some(tags_code) => filter.matches_queue(tags_code),
-                            None => filter.matches_unknown(),
+                        && !if bit_maps && is_address(unit.tags_code) {
+                            let found = bit_map(&unit, ext.as_deref(), wait);
+                            found
+                                .inspect_err(|_| result.next_begin_offset = queue_offset)?
+                                .is_none_or(|(time, map)| filter.matches_bit_map(time, &map))
+                        } else {
+                            match tags_code(&unit, ext.as_deref(), wait)
+                                .inspect_err(|_| result.next_begin_offset = queue_offset)?
+                            {
+                                Some(tags_code) => filter.matches_queue(tags_code),
+                                None => filter.matches_unknown(),
+                            }
                         }
                     {
                         if result.bytes == 0 {
@@ -445,6 +453,11 @@ fn is_full(
         || bytes > bytes_max
         || bytes > transfer_bytes
         || count + 1 > transfer_count
+}
+
+/// Store time and bit map of a unit's extension; `None` where that is lost.
+fn bit_map(unit: &Unit, ext: Option<&Ext>, wait: Wait) -> Result<Option<(i64, Vec<u8>)>, NotRead> {
+    ext.map_or(Ok(None), |ext| ext.bit_map(unit.tags_code, wait))
 }
 
 /// What a filter compares with tags: what the unit holds, or its extension. `None` where the extension is not there,

@@ -46,7 +46,7 @@ fn place_of(address: i64) -> Option<u64> {
     is_address(address).then(|| (address as u64).wrapping_sub(i64::MIN as u64))
 }
 
-/// One extension; the bit map stays on disk.
+/// One extension without its bit map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ExtUnit {
     /// Length with the bit map.
@@ -110,6 +110,21 @@ impl Ext {
         }
         self.stream.append(&ExtUnit::encode(tags_code, store_time, bit_map));
         Some(address_of(place))
+    }
+
+    /// Store time and filter bit map of the extension at `address`; `None` where there is none.
+    pub(crate) fn bit_map(&self, address: i64, wait: Wait) -> Result<Option<(i64, Vec<u8>)>, NotRead> {
+        let Some(unit) = self.get(address, wait)? else { return Ok(None) };
+        let Some(place) = place_of(address) else { return Ok(None) };
+        let file_len = self.stream.file_len;
+        let mut bytes = vec![0; (unit.size as usize).saturating_sub(EXT_MIN)];
+        if place % file_len + unit.size as u64 > file_len {
+            return Ok(None);
+        }
+        if !bytes.is_empty() && !self.stream.read(place + EXT_MIN as u64, &mut bytes, wait)? {
+            return Ok(None);
+        }
+        Ok(Some((unit.store_time, bytes)))
     }
 
     /// The extension at `address`; `None` where there is none.

@@ -95,8 +95,6 @@ final class Refusals {
         env.same("queue beyond the topic's, remark", "queueId[2] is illegal, topic:[" + topic + "] topicConfig.readQueueNums:[2] consumer:[*]",
             beyond.getRemark().replaceAll("consumer:\\[/127\\.0\\.0\\.1:\\d+]$", "consumer:[*]"));
         expect(env, "queue beyond the topic's", 29, ANY, beyond);
-        expect(env, "SQL92 filter while it is off", 1, "The broker does not support consumer to filter message by SQL92",
-            env.raw.pull(group, topic, 0, 0, "expressionType", "SQL92", "subscription", "a > 1"));
         expect(env, "group that sent no heartbeat", 24, "the consumer's group info not exist\n" + FAQ, env.raw.pull(group, topic, 0, 0, "sysFlag", "0"));
         expect(env, "write-only topic", 16, "the topic[" + writeOnly + "] pulling message is forbidden", env.raw.pull(group, writeOnly, 0, 0));
         expect(env, "tag without a match", 20, "NO_MATCHED_MESSAGE", env.raw.pull(group, topic, 0, 0, "subscription", "a ||"));

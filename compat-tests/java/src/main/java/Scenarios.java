@@ -113,6 +113,7 @@ public final class Scenarios {
         Consuming.register(all);
         Changing.register(all);
         Naming.register(all);
+        Filtering.register(all);
         Querying.register(all);
         Offsets.register(all);
         Refusals.register(all);

@@ -54,7 +54,7 @@ impl World {
         let shared: Arc<dyn Clock> = clock.clone();
         let arrivals = Arrivals::default();
         let store = Store::open(store_config, shared.clone(), move |it| {
-            arrivals.arrived(it.topic, it.queue_id, it.queue_offset, it.tags_code);
+            arrivals.arrived(it.topic, it.queue_id, it.queue_offset, it.tags_code, it.properties);
         })
         .unwrap();
         let directory = home.join("config");

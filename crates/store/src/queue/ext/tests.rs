@@ -108,7 +108,7 @@ fn files_before_the_first_unit_go() {
 }
 
 #[test]
-fn bit_maps_of_java_are_stepped_over() {
+fn bit_maps_are_read_and_written_as_java_does() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("T/0");
     std::fs::create_dir_all(&path).unwrap();
@@ -118,7 +118,13 @@ fn bit_maps_of_java_are_stepped_over() {
     std::fs::write(path.join("00000000000000000000"), bytes).unwrap();
     let ext = ext(dir.path(), Some(address_of(0)));
     assert_eq!(tags(&ext, address_of(0)), Some(77));
-    assert_eq!(ext.put(78, 1, &[]).and_then(place_of), Some(34));
+    assert_eq!(ext.bit_map(address_of(0), Wait::Yes).unwrap(), Some((1, vec![9; 14])));
+    let next = ext.put(78, 2, &[]).unwrap();
+    assert_eq!(place_of(next), Some(34));
+    assert_eq!(ext.bit_map(next, Wait::Yes).unwrap(), Some((2, vec![])));
+    let mapped = ext.put(79, 3, &[7, 8]).unwrap();
+    assert_eq!(ext.bit_map(mapped, Wait::Yes).unwrap(), Some((3, vec![7, 8])));
+    assert_eq!(ext.bit_map(address_of(5000), Wait::Yes).unwrap(), None);
 }
 
 proptest! {
@@ -132,6 +138,7 @@ proptest! {
         std::fs::write(path.join("00000000000000000000"), &bytes).unwrap();
         let ext = ext(dir.path(), last);
         let _ = ext.get(at, Wait::Yes);
+        let _ = ext.bit_map(at, Wait::Yes);
         let put = ext.put(5, 6, &[]).unwrap();
         ext.stream().write().unwrap();
         prop_assert_eq!(tags(&ext, put), Some(5));
