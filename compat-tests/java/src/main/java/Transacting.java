@@ -42,7 +42,7 @@ final class Transacting {
     private static final String HALF = "RMQ_SYS_TRANS_HALF_TOPIC";
     private static final String GIVEN_UP = "TRANS_CHECK_MAX_TIME_TOPIC";
     private static final int TIMEOUT_MS = 3000;
-    private static final int CHECK_MAX = 3;
+    private static final int CHECK_MAX = 2;
     private static final LocalTransactionState COMMIT = LocalTransactionState.COMMIT_MESSAGE;
     private static final LocalTransactionState ROLLBACK = LocalTransactionState.ROLLBACK_MESSAGE;
     private static final LocalTransactionState UNKNOWN = LocalTransactionState.UNKNOW;

@@ -17,11 +17,12 @@ pub struct Positions {
     pub op: i64,
 }
 
-/// An op record that may still be asked for.
+/// One half message that an op record settles. There are as many as transactions end while the oldest undecided one is
+/// too young to be checked.
 #[derive(Debug)]
 struct Op {
     offset: i64,
-    halves: Vec<i64>,
+    half: i64,
     /// The check must come this far before the record can be forgotten.
     barrier: i64,
 }
@@ -75,12 +76,12 @@ impl Ledger {
 
     /// The op record at `offset` says that `halves` are settled; `half_end` is the end of the half queue now. Records
     /// are told in the order of their queue.
-    pub fn settle(&mut self, offset: i64, halves: Vec<i64>, half_end: i64) {
+    pub fn settle(&mut self, offset: i64, halves: &[i64], half_end: i64) {
         self.next_op = offset + 1;
-        for half in &halves {
+        for half in halves {
             *self.settled.entry(*half).or_default() += 1;
+            self.ops.push_back(Op { offset, half: *half, barrier: half_end });
         }
-        self.ops.push_back(Op { offset, halves, barrier: half_end });
         self.forget();
     }
 
@@ -99,7 +100,7 @@ impl Ledger {
     pub fn paid(&mut self, offset: i64, half_end: i64) {
         if let Some(half) = self.owed.pop() {
             self.release(half);
-            self.settle(offset, vec![half], half_end);
+            self.settle(offset, &[half], half_end);
         }
     }
 
@@ -140,7 +141,7 @@ impl Ledger {
 
     fn forget(&mut self) {
         while let Some(op) = self.ops.pop_front_if(|op| op.barrier <= self.position) {
-            op.halves.iter().for_each(|half| self.release(*half));
+            self.release(op.half);
         }
     }
 
@@ -153,7 +154,7 @@ impl Ledger {
         }
     }
 
-    /// How many op records are remembered.
+    /// How many settled half messages are remembered.
     pub fn remembered(&self) -> usize {
         self.ops.len()
     }
@@ -199,7 +200,7 @@ mod tests {
         ledger.put_back(0, 3);
         ledger.passed(1);
         // The transaction's first half message is settled while its copy waits at 3.
-        ledger.settle(0, vec![0], 5);
+        ledger.settle(0, &[0], 5);
         assert!(ledger.is_settled(3, None) && !ledger.is_settled(2, None));
         assert_eq!(ledger.positions(), Positions { half: 1, op: 0 });
         for position in 2..=4 {
@@ -218,10 +219,10 @@ mod tests {
             ledger.put_back(half, copy);
             ledger.passed(copy);
         }
-        ledger.settle(0, vec![2], 4);
+        ledger.settle(0, &[2], 4);
         assert!(ledger.is_settled(3, None));
         let mut other = self::ledger();
-        other.settle(0, vec![7], 9);
+        other.settle(0, &[7], 9);
         assert!(other.is_settled(8, Some(7)) && !other.is_settled(8, Some(6)));
     }
 

@@ -94,7 +94,7 @@ impl TransactionService {
         let half_end = store.queue_max(names::HALF_TOPIC, QUEUE);
         read_all(store, names::OP_HALF_TOPIC, begin.op, |at, record| {
             if let Ok(op) = decode_message(&record) {
-                ledger.settle(at, half::settled_by(&op), half_end);
+                ledger.settle(at, &half::settled_by(&op), half_end);
             }
         });
         tracing::info!(
@@ -194,7 +194,7 @@ impl TransactionService {
     /// producer is asked.
     fn settle(&self, ledger: &mut Ledger, half: i64) {
         match self.append_op(half) {
-            Ok((offset, half_end)) => ledger.settle(offset, vec![half], half_end),
+            Ok((offset, half_end)) => ledger.settle(offset, &[half], half_end),
             Err(error) => {
                 tracing::error!(half, %error, "the op record of a settled transaction cannot be stored yet");
                 ledger.owe(half);
