@@ -95,7 +95,7 @@ impl TransactionService {
                 () = tokio::time::sleep(Duration::from_millis(interval.max(10))) => {}
             }
             let (service, stop) = (self.clone(), cancel.clone());
-            let round = move || service.round(&|| stop.is_cancelled(), &mut |question| service.ask(question));
+            let round = move || service.round_with_producers(&|| stop.is_cancelled());
             match tokio::task::spawn_blocking(round).await {
                 Ok(reached) => {
                     waiting = waiting.filter(|older| !self.commit_flushed(older));
@@ -273,8 +273,27 @@ impl TransactionService {
         ask(Question { group: half.producer_group.clone(), header, body: body.into() });
     }
 
-    /// Asks one of the group's producers, each in turn; without one the question is lost and comes again.
-    fn ask(&self, question: Question) {
+    /// One check whose questions go to the producers.
+    fn round_with_producers(&self, stop: &dyn Fn() -> bool) -> Reached {
+        let (mut unasked, mut of) = (0u64, None);
+        let reached = self.round(stop, &mut |question| {
+            if !self.ask(&question) {
+                unasked += 1;
+                of = Some(question.group);
+            }
+        });
+        if let Some(group) = of {
+            tracing::warn!(
+                unasked,
+                group,
+                "half messages whose groups have no producer; this is the last one's"
+            );
+        }
+        reached
+    }
+
+    /// Asks one of the group's producers, each in turn; whether there is one. The question comes again in any case.
+    fn ask(&self, question: &Question) -> bool {
         let mut producers = self.parts.producers.of(&question.group).unwrap_or_default();
         producers.sort_unstable_by_key(|producer| producer.peer.id());
         let first = self.next_producer.fetch_add(1, Ordering::Relaxed);
@@ -284,11 +303,11 @@ impl TransactionService {
                 .with_header(&question.header)
                 .with_body(question.body.clone());
             match producer.peer.oneway(request) {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(error) => tracing::debug!(client = producer.client_id, %error, "a producer is not asked"),
             }
         }
-        tracing::warn!(group = question.group, "no producer to ask about a half message");
+        false
     }
 
     /// Finds what an earlier run stored once more without committing that it had passed it.
