@@ -126,6 +126,19 @@ impl Sinks {
                 .any(|it| it.topic == place.topic && it.queue_offset == place.queue_offset)
     }
 
+    /// Tells whoever waits that a record has arrived at a place.
+    fn tell(&self, record: &Record<'_>, at: u64, tags_code: i64, target: Target<'_>) {
+        (self.announce)(&Arrival {
+            topic: target.topic,
+            queue_id: target.queue_id,
+            queue_offset: target.queue_offset,
+            tags_code,
+            store_timestamp: record.store_timestamp,
+            properties: &record.properties,
+            log_offset: at,
+        });
+    }
+
     fn more_targets<'a>(&self, record: &'a Record<'_>) -> Vec<Target<'a>> {
         let property =
             |key| props::get(&record.properties, key).map(|value| value.split(',').collect::<Vec<_>>());
@@ -174,6 +187,13 @@ pub(crate) struct Target<'a> {
     pub(crate) topic: &'a str,
     pub(crate) queue_id: i32,
     pub(crate) queue_offset: i64,
+}
+
+impl<'a> Target<'a> {
+    /// A position in the queue that the record itself names.
+    fn of(record: &'a Record<'_>, queue_offset: i64) -> Self {
+        Self { topic: &record.topic, queue_id: record.queue_id, queue_offset }
+    }
 }
 
 /// Whether records of a topic may be in light queues as well (`MixAll.topicAllowsLMQ`).
@@ -322,7 +342,11 @@ impl Dispatcher {
         announce: bool,
     ) -> io::Result<()> {
         if let Some(queue) = sinks.queues.batches().get_or_create(&record.topic, record.queue_id) {
-            put_batch(sinks, &queue, record, at, tags_code, announce);
+            if let Some(target) = put_batch(sinks, &queue, record, at, tags_code)
+                && announce
+            {
+                sinks.tell(record, at, tags_code, target);
+            }
             return Ok(());
         }
         let queue = match self.queue.take() {
@@ -344,15 +368,7 @@ impl Dispatcher {
             sinks.pending.fetch_add(UNIT, Ordering::Relaxed);
             sinks.mark_dirty(&queue);
             if announce {
-                (sinks.announce)(&Arrival {
-                    topic: &record.topic,
-                    queue_id: record.queue_id,
-                    queue_offset: record.queue_offset,
-                    tags_code,
-                    store_timestamp: record.store_timestamp,
-                    properties: &record.properties,
-                    log_offset: at,
-                });
+                sinks.tell(record, at, tags_code, Target::of(record, record.queue_offset));
             }
         }
         self.queue = Some(queue);
@@ -409,15 +425,7 @@ fn put_more(sinks: &Sinks, record: &Record<'_>, at: u64, tags_code: i64, announc
             sinks.pending.fetch_add(UNIT, Ordering::Relaxed);
             sinks.mark_dirty(&queue);
             if announce {
-                (sinks.announce)(&Arrival {
-                    topic: target.topic,
-                    queue_id: target.queue_id,
-                    queue_offset: target.queue_offset,
-                    tags_code,
-                    store_timestamp: record.store_timestamp,
-                    properties: &record.properties,
-                    log_offset: at,
-                });
+                sinks.tell(record, at, tags_code, target);
             }
         }
     }
@@ -425,15 +433,15 @@ fn put_more(sinks: &Sinks, record: &Record<'_>, at: u64, tags_code: i64, announc
 }
 
 /// Puts a record of a topic with batch queues into its queue. How many messages it holds and the position of the first
-/// say two properties; without them it is one message (`setBatchSizeIfNeeded`).
-fn put_batch(
+/// say two properties; without them it is one message (`setBatchSizeIfNeeded`). Returns the place of the last one, `None`
+/// where the queue has it already.
+fn put_batch<'a>(
     sinks: &Sinks,
     queue: &BatchQueue,
-    record: &Record<'_>,
+    record: &'a Record<'_>,
     at: u64,
     tags_code: i64,
-    announce: bool,
-) {
+) -> Option<Target<'a>> {
     let property = |key| props::get(&record.properties, key);
     let inner = property(keys::INNER_BASE).zip(property(keys::INNER_NUM));
     let (base, count) = match inner.map(|(base, count)| (base.parse(), count.parse())) {
@@ -446,18 +454,8 @@ fn put_batch(
     };
     let (log_offset, size) = (at as i64, record.len as i32);
     let unit = BatchUnit { log_offset, size, tags_code, store_time: record.store_timestamp, base, count };
-    if queue.push(unit) {
+    queue.push(unit).then(|| {
         sinks.pending.fetch_add(BATCH_UNIT, Ordering::Relaxed);
-        if announce {
-            (sinks.announce)(&Arrival {
-                topic: &record.topic,
-                queue_id: record.queue_id,
-                queue_offset: unit.next() - 1,
-                tags_code,
-                store_timestamp: record.store_timestamp,
-                properties: &record.properties,
-                log_offset: at,
-            });
-        }
-    }
+        Target::of(record, unit.next() - 1)
+    })
 }

@@ -141,6 +141,11 @@ impl Fs {
     pub(crate) fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.call(Call::SyncDir(dir), || File::open(dir)?.sync_all())
     }
+
+    /// Makes the entry of `path` in its directory durable.
+    pub(crate) fn sync_parent(&self, path: &Path) -> io::Result<()> {
+        path.parent().map_or(Ok(()), |dir| self.sync_dir(dir))
+    }
 }
 
 /// An open file of the store.

@@ -96,7 +96,7 @@ impl Abort {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        self.path.parent().map_or(Ok(()), |dir| self.fs.sync_dir(dir))
+        self.fs.sync_parent(&self.path)
     }
 }
 

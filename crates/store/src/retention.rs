@@ -118,7 +118,7 @@ impl Shared {
             tracing::info!(file = %path.display(), whatever_age, "deleting a commit log file");
             self.fs.remove_file(path)?;
             // Before the next one goes: after a loss of power no file may be back whose successor is not.
-            path.parent().map_or(Ok(()), |dir| self.fs.sync_dir(dir))?;
+            self.fs.sync_parent(path)?;
             deleted += 1;
             let pause = Duration::from_millis(self.live().delete_commit_log_files_interval_ms);
             if deleted < self.live().delete_file_batch_max && !self.retention_signal.pause(pause) {

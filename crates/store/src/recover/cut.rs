@@ -90,7 +90,7 @@ impl End<'_> {
         }
         for file in self.later.iter().rev() {
             fs.remove_file(&file.path).map_err(fs::at(&file.path))?;
-            sync_parent(fs, &file.path)?;
+            fs.sync_parent(&file.path).map_err(fs::at(&file.path))?;
         }
         if data.is_some() {
             handle.zero(from, self.len).map_err(at_file)?;
@@ -175,8 +175,4 @@ impl Intact {
         }
         Ok(path)
     }
-}
-
-fn sync_parent(fs: &Fs, path: &Path) -> Result<(), OpenError> {
-    path.parent().map_or(Ok(()), |dir| fs.sync_dir(dir).map_err(fs::at(dir)))
 }

@@ -215,6 +215,9 @@ impl TransactionService {
             AppendError::Full(_) | AppendError::Closed | AppendError::Poisoned(_) => {
                 Refusal::new(ResponseCode::SERVICE_NOT_AVAILABLE, "Service not available now.")
             }
+            AppendError::Busy { .. } => {
+                Refusal::system_error("OS page cache busy, please try another machine")
+            }
             _ => {
                 let max = self.parts.store.max_message_size();
                 let remark = format!(
