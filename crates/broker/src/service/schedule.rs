@@ -361,7 +361,7 @@ mod tests {
         let arrivals = Arc::new(Arrivals::default());
         let told = arrivals.clone();
         let store = Store::open(config, shared.clone(), move |a| {
-            told.arrived(a.topic, a.queue_id, a.queue_offset, a.tags_code);
+            told.arrived(a.topic, a.queue_id, a.queue_offset, a.tags_code, a.properties);
         })
         .unwrap();
         let path = directory.path().join("config").join("delayOffset.json");
