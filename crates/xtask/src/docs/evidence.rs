@@ -35,6 +35,7 @@ pub const BROKER: &[(&str, &[&str])] = &[
     ("LITE_PULL_MESSAGE", &["lite_subscribe", "lite_assign_seek"]),
     ("QUERY_MESSAGE", &["query_by_key", "refuse_admin"]),
     ("VIEW_MESSAGE_BY_ID", &["query_by_id"]),
+    ("CHECK_CLIENT_CONFIG", &["sql_refused", "sql_off"]),
     ("HEART_BEAT", &["push_concurrently", "push_tags", "rebalance_killed"]),
     ("UNREGISTER_CLIENT", &["rebalance_join_leave", "group_notifications"]),
     ("GET_CONSUMER_LIST_BY_GROUP", &["rebalance_join_leave", "refuse_admin"]),

@@ -155,6 +155,10 @@ final class Refusals {
     private static void unknownCode(Env env) throws Exception {
         String remark = " request type 98765 not supported";
         expect(env, "broker, code 98765", 3, remark, env.raw.call(98_765, null));
+        // The filter server, which ran code of consumers, is no more.
+        for (int code : new int[] {301, 302}) {
+            expect(env, "class filter, code " + code, 3, " request type " + code + " not supported", env.raw.call(code, null));
+        }
         expect(env, "name server, code 98765", 3, remark, new Raw(env.namesrv).call(98_765, null));
     }
 }
