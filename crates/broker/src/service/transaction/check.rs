@@ -14,8 +14,8 @@ use raptormq_wire::{RemotingCommand, RequestCode};
 use tokio_util::sync::CancellationToken;
 
 use super::half::{Half, QUEUE};
-use super::ledger::{Positions, Superseded};
-use super::{GROUP, READ, TransactionService, read_all};
+use super::ledger::{LookBack, Positions};
+use super::{GROUP, READ, TransactionService, read};
 use crate::names;
 
 /// How long one check may take (`MAX_PROCESS_TIME_LIMIT`).
@@ -310,19 +310,34 @@ impl TransactionService {
         false
     }
 
-    /// Finds what an earlier run stored once more without committing that it had passed it.
+    /// Finds what an earlier run is done with without having committed so.
     fn look_back(&self) {
         if self.looked_back.swap(true, Ordering::Relaxed) {
             return;
         }
-        let from = self.ledger.lock().position();
-        let mut superseded = Superseded::default();
-        read_all(&self.parts.store, names::HALF_TOPIC, from, |at, record| {
+        let mut look = LookBack::default();
+        let (from, passed) = {
+            let ledger = self.ledger.lock();
+            (ledger.position(), ledger.settled_and_passed())
+        };
+        for half in passed {
+            read(&self.parts.store, names::HALF_TOPIC, half..half + 1, |_, record| {
+                if let Some(half) = decode_message(&record).ok().and_then(Half::of) {
+                    look.settled(half.transaction());
+                }
+            });
+        }
+        let end = self.parts.store.queue_max(names::HALF_TOPIC, QUEUE);
+        read(&self.parts.store, names::HALF_TOPIC, from..end, |at, record| {
             if let Some(half) = decode_message(&record).ok().and_then(Half::of) {
-                superseded.see(at, half.transaction(), half.is_copy());
+                let transaction = half.transaction();
+                look.see(at, transaction, half.is_copy());
+                if self.ledger.lock().is_settled(at, half.prepared_offset()) {
+                    look.settled(transaction);
+                }
             }
         });
-        self.ledger.lock().supersede(superseded.found());
+        self.ledger.lock().resume(look.done());
     }
 
     /// Stores the op records that could not be stored when their transactions were settled.

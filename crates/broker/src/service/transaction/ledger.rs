@@ -46,8 +46,9 @@ pub struct Ledger {
     /// Settled, but the op record could not be stored yet.
     owed: Vec<i64>,
     copies: HashMap<i64, Origin>,
-    /// Half messages that an earlier run has stored once more, without having committed that it passed them.
-    superseded: HashSet<i64>,
+    /// Half messages that an earlier run has stored once more, without having committed that it passed them, and copies
+    /// of half messages that it saw settled.
+    done: HashSet<i64>,
 }
 
 impl Ledger {
@@ -60,7 +61,7 @@ impl Ledger {
             settled: HashMap::new(),
             owed: Vec::new(),
             copies: HashMap::new(),
-            superseded: HashSet::new(),
+            done: HashSet::new(),
         }
     }
 
@@ -104,9 +105,17 @@ impl Ledger {
         }
     }
 
-    /// Half messages that an earlier run has stored once more.
-    pub fn supersede(&mut self, halves: HashSet<i64>) {
-        self.superseded = halves;
+    /// What an earlier run is done with.
+    pub fn resume(&mut self, done: HashSet<i64>) {
+        self.done = done;
+    }
+
+    /// The settled half messages that the check has passed.
+    pub fn settled_and_passed(&self) -> Vec<i64> {
+        let mut halves: Vec<i64> =
+            self.settled.keys().copied().filter(|half| *half < self.position).collect();
+        halves.sort_unstable();
+        halves
     }
 
     /// Whether the half message at `half` needs no check: it, or the one it is a copy of, is settled, or its copy stands
@@ -116,7 +125,7 @@ impl Ledger {
         settled(half)
             || prepared.is_some_and(settled)
             || self.copies.get(&half).is_some_and(|origin| settled(origin.first) || settled(origin.last))
-            || self.superseded.contains(&half)
+            || self.done.contains(&half)
     }
 
     /// The half message at `half` was stored once more, at `copy`.
@@ -129,11 +138,11 @@ impl Ledger {
     pub fn passed(&mut self, position: i64) {
         if position == self.position + 1 {
             self.copies.remove(&self.position);
-            self.superseded.remove(&self.position);
+            self.done.remove(&self.position);
         } else {
             // A stretch of the queue is gone with its files.
             self.copies.retain(|half, _| *half >= position);
-            self.superseded.retain(|half| *half >= position);
+            self.done.retain(|half| *half >= position);
         }
         self.position = position;
         self.forget();
@@ -160,29 +169,39 @@ impl Ledger {
     }
 }
 
-/// Finds half messages whose copy stands behind them: a check ended between storing the copy and committing that it had
-/// passed the original. Told the half messages in the order of their queue, from the committed position on.
+/// Finds what an earlier run is done with although its committed offset does not tell: half messages whose copy stands
+/// behind them already, and copies of half messages that are settled. Told the half messages in the order of their queue,
+/// from the committed position on.
 #[derive(Debug, Default)]
-pub struct Superseded {
+pub struct LookBack {
     /// Half messages of one transaction that have no copy yet, oldest first, by what they have in common.
     open: HashMap<u64, VecDeque<i64>>,
-    found: HashSet<i64>,
+    settled: HashSet<u64>,
+    done: HashSet<i64>,
 }
 
-impl Superseded {
-    /// The half message at `half`; `transaction` is the same for all copies of one. Copies are stored in the order of
-    /// what they are copies of.
+impl LookBack {
+    /// A half message of `transaction`, which is the same for all copies of one, is settled.
+    pub fn settled(&mut self, transaction: u64) {
+        self.settled.insert(transaction);
+    }
+
+    /// The half message at `half`. Copies are stored in the order of what they are copies of.
     pub fn see(&mut self, half: i64, transaction: u64, is_copy: bool) {
+        if is_copy && self.settled.contains(&transaction) {
+            self.done.insert(half);
+            return;
+        }
         let open = self.open.entry(transaction).or_default();
         if is_copy && let Some(original) = open.pop_front() {
-            self.found.insert(original);
+            self.done.insert(original);
         }
         open.push_back(half);
     }
 
     /// What was found.
-    pub fn found(self) -> HashSet<i64> {
-        self.found
+    pub fn done(self) -> HashSet<i64> {
+        self.done
     }
 }
 
@@ -242,7 +261,7 @@ mod tests {
     #[test]
     fn a_stretch_that_is_gone_leaves_nothing_behind() {
         let mut ledger = ledger();
-        ledger.supersede(HashSet::from([1, 2, 50]));
+        ledger.resume(HashSet::from([1, 2, 50]));
         ledger.put_back(0, 40);
         ledger.passed(45);
         assert!(ledger.copies.is_empty());
@@ -251,7 +270,8 @@ mod tests {
 
     #[test]
     fn each_copy_supersedes_one_half_message_of_its_transaction() {
-        let mut seen = Superseded::default();
+        let mut seen = LookBack::default();
+        seen.settled(4);
         for (half, transaction, is_copy) in [
             (10, 1, false),
             (11, 2, false),
@@ -260,9 +280,11 @@ mod tests {
             (14, 1, true),
             (15, 2, false), // the same transaction sent twice
             (16, 2, true),
+            (17, 4, true),  // a copy of a settled one
+            (18, 4, false), // resumed
         ] {
             seen.see(half, transaction, is_copy);
         }
-        assert_eq!(seen.found(), HashSet::from([10, 12, 11]));
+        assert_eq!(seen.done(), HashSet::from([10, 12, 11, 17]));
     }
 }

@@ -92,7 +92,8 @@ impl TransactionService {
         let begin = Positions { half: committed(names::HALF_TOPIC), op: committed(names::OP_HALF_TOPIC) };
         let mut ledger = Ledger::new(begin);
         let half_end = store.queue_max(names::HALF_TOPIC, QUEUE);
-        read_all(store, names::OP_HALF_TOPIC, begin.op, |at, record| {
+        let op_end = store.queue_max(names::OP_HALF_TOPIC, QUEUE);
+        read(store, names::OP_HALF_TOPIC, begin.op..op_end, |at, record| {
             if let Ok(op) = decode_message(&record) {
                 ledger.settle(at, &half::settled_by(&op), half_end);
             }
@@ -246,17 +247,18 @@ impl TransactionService {
     }
 }
 
-/// Reads the only queue of `topic` from `from` to its present end. Blocks.
-fn read_all(store: &Store, topic: &str, from: i64, mut each: impl FnMut(i64, bytes::Bytes)) {
-    let mut offset = from;
-    let end = store.queue_max(topic, QUEUE);
-    while offset < end {
-        let request =
-            GetRequest { topic, queue_id: QUEUE, offset, max_nums: READ, max_bytes: None, filter: None };
+/// Reads these positions of the only queue of `topic`, as far as they are there. Blocks.
+fn read(store: &Store, topic: &str, range: std::ops::Range<i64>, mut each: impl FnMut(i64, bytes::Bytes)) {
+    let mut offset = range.start;
+    while offset < range.end {
+        let max_nums = i32::try_from(range.end - offset).unwrap_or(READ).min(READ);
+        let request = GetRequest { topic, queue_id: QUEUE, offset, max_nums, max_bytes: None, filter: None };
         let got = store.get_blocking(&request);
         if got.status == GetStatus::Found {
             for (record, at) in got.messages.into_iter().zip(got.queue_offsets) {
-                each(at, record);
+                if at < range.end {
+                    each(at, record);
+                }
             }
         }
         if got.next_begin_offset <= offset {

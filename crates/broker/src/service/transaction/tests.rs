@@ -371,7 +371,7 @@ struct Known {
     ended: Option<bool>,
     /// Settled by the first half message while there was a copy.
     by_old_place: bool,
-    /// A crash made the broker forget what the copy is a copy of.
+    /// A crash made the broker forget what the copy is a copy of, before it was settled.
     origin_forgotten: bool,
     /// Killed before its op record was stored.
     without_op: bool,
@@ -401,7 +401,7 @@ impl Model {
         self.world = None;
         self.world = Some(World::open(self.home.path(), &self.clock));
         for known in &mut self.known {
-            known.origin_forgotten |= known.question.is_some();
+            known.origin_forgotten |= known.question.is_some() && known.ended.is_none();
         }
     }
 
