@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::admin::clients::ClientAdmin;
 use crate::admin::config::ConfigAdmin;
 use crate::admin::groups::GroupAdmin;
+use crate::admin::progress::ProgressAdmin;
 use crate::admin::runtime::RuntimeAdmin;
 use crate::admin::topics::TopicAdmin;
 use crate::config::{ConfigRefused, LiveConfig, Resolved, StoreSettings, parse_delay_levels, store_host};
@@ -480,6 +481,14 @@ impl Parts {
                 offsets: offsets.clone(),
                 store: store.clone(),
                 changing: Default::default(),
+            }),
+            progress_admin: Arc::new(ProgressAdmin {
+                live: live.clone(),
+                topics: topics.clone(),
+                consumers: consumers.clone(),
+                offsets: offsets.clone(),
+                store: store.clone(),
+                clock: clock.clone(),
             }),
             client_admin: Arc::new(ClientAdmin { consumers, producers }),
             config_admin: Arc::new(ConfigAdmin {

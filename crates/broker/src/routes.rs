@@ -8,6 +8,7 @@ use raptormq_wire::RequestCode as Code;
 use crate::admin::clients::ClientAdmin;
 use crate::admin::config::ConfigAdmin;
 use crate::admin::groups::GroupAdmin;
+use crate::admin::progress::ProgressAdmin;
 use crate::admin::runtime::RuntimeAdmin;
 use crate::admin::topics::TopicAdmin;
 use crate::config::BrokerSettings;
@@ -51,6 +52,8 @@ pub struct Services {
     pub topic_admin: Arc<TopicAdmin>,
     /// Group administration.
     pub group_admin: Arc<GroupAdmin>,
+    /// Progress in time.
+    pub progress_admin: Arc<ProgressAdmin>,
     /// Connection lists.
     pub client_admin: Arc<ClientAdmin>,
     /// Configuration.
@@ -151,6 +154,8 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         .blocking (Code::UPDATE_AND_GET_GROUP_FORBIDDEN,      Both, &l.admin,     &s.group_admin,   GroupAdmin::forbidden)
         .blocking (Code::QUERY_TOPICS_BY_CONSUMER,            Both, &l.admin,     &s.group_admin,   GroupAdmin::topics_of)
         .on       (Code::QUERY_SUBSCRIPTION_BY_CONSUMER,      Both, &l.admin,     &s.group_admin,   GroupAdmin::subscription)
+        .blocking (Code::QUERY_CONSUME_TIME_SPAN,             Both, &l.admin,     &s.progress_admin, ProgressAdmin::time_span)
+        .blocking (Code::CLONE_GROUP_OFFSET,                  Both, &l.admin,     &s.progress_admin, ProgressAdmin::clone_offsets)
         // Connections, configuration, state.
         .on       (Code::GET_CONSUMER_CONNECTION_LIST,        Both, &l.admin,     &s.client_admin,  ClientAdmin::consumers)
         .on       (Code::GET_PRODUCER_CONNECTION_LIST,        Both, &l.admin,     &s.client_admin,  ClientAdmin::producers)
@@ -162,10 +167,8 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         // What Java answers and this broker does not yet: refused with the reason, so that nobody waits for an effect.
         .refuse   (Code::UPDATE_AND_CREATE_TOPIC_LIST,              "this administration command is not supported yet")
         .refuse   (Code::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST,  "this administration command is not supported yet")
-        .refuse   (Code::QUERY_CONSUME_TIME_SPAN,                   "this administration command is not supported yet")
         .refuse   (Code::GET_SYSTEM_TOPIC_LIST_FROM_BROKER,         "this administration command is not supported yet")
         .refuse   (Code::CLEAN_EXPIRED_CONSUMEQUEUE,                "this administration command is not supported yet")
-        .refuse   (Code::CLONE_GROUP_OFFSET,                        "this administration command is not supported yet")
         .refuse   (Code::VIEW_BROKER_STATS_DATA,                    "this administration command is not supported yet")
         .refuse   (Code::CLEAN_UNUSED_TOPIC,                        "this administration command is not supported yet")
         .refuse   (Code::GET_BROKER_CONSUME_STATS,                  "this administration command is not supported yet")

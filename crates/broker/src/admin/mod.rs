@@ -4,5 +4,6 @@ pub mod attributes;
 pub mod clients;
 pub mod config;
 pub mod groups;
+pub mod progress;
 pub mod runtime;
 pub mod topics;

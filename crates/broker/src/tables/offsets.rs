@@ -205,6 +205,14 @@ impl OffsetTable {
         names.filter(|(t, _)| *t == topic).map(|(_, group)| group.to_owned()).collect()
     }
 
+    /// Replaces the offsets of group `to` for a topic by those of group `from`, if that has any (`cloneOffset`).
+    pub fn copy(&self, from: &str, to: &str, topic: &str) {
+        let mut state = self.state.write();
+        if let Some(queues) = state.committed.get(&key(topic, from)).cloned() {
+            state.committed.insert(key(topic, to), queues);
+        }
+    }
+
     /// Forgets all offsets of a topic, or of a group.
     pub fn remove(&self, topic: Option<&str>, group: Option<&str>) {
         let keep = |key: &String| {

@@ -54,6 +54,8 @@ pub const BROKER: &[(&str, &[&str])] = &[
     ("UPDATE_AND_CREATE_SUBSCRIPTIONGROUP", &["group_config", "group_disabled"]),
     ("GET_SUBSCRIPTIONGROUP_CONFIG", &["group_config"]),
     ("DELETE_SUBSCRIPTIONGROUP", &["group_config"]),
+    ("QUERY_CONSUME_TIME_SPAN", &["group_time_span"]),
+    ("CLONE_GROUP_OFFSET", &["group_clone_offsets"]),
     ("GET_CONSUME_STATS", &["group_lag"]),
     ("GET_TOPIC_CONFIG", &["order_topic", "unit_mode"]),
     ("QUERY_TOPIC_CONSUME_BY_WHO", &["group_subscriptions"]),

@@ -26,6 +26,8 @@ final class Grouping {
         all.add(new Scenario.Named("group_changes_topic", false, false, Grouping::changesTopic));
         all.add(new Scenario.Named("group_client_ids", true, false, Grouping::clientIds));
         all.add(new Scenario.Named("group_lag", true, false, Grouping::lag));
+        all.add(new Scenario.Named("group_time_span", true, false, Grouping::timeSpan));
+        all.add(new Scenario.Named("group_clone_offsets", true, false, Grouping::cloneOffsets));
     }
 
     // --- built by hand -----------------------------------------------------------------------------------------
@@ -290,6 +292,70 @@ final class Grouping {
     }
 
     // --- progress ----------------------------------------------------------------------------------------------
+
+    private static void commit(Env env, String group, String topic, int queueId, long offset) throws Exception {
+        env.same("commit", 0, env.raw.call(15, null, "consumerGroup", group, "topic", topic, "queueId", "" + queueId, "commitOffset", "" + offset).getCode());
+    }
+
+    private static void timeSpan(Env env) throws Exception {
+        String topic = env.topic("t", 3);
+        String group = env.name("g");
+        DefaultMQAdminExt admin = Env.admin(env.namesrv);
+        DefaultMQProducer producer = env.producer();
+        for (int i = 0; i < 6; i++) {
+            env.send(producer, new Message(topic, Env.utf8("m" + i)), i % 2);
+            Thread.sleep(20);
+        }
+        new Member(env, "a").beat(group, "CLUSTERING", topic);
+        commit(env, group, topic, 0, 2);
+        commit(env, group, topic, 1, 3);
+        List<Long> times = new ArrayList<>();
+        env.readQueue(topic, 0).forEach(m -> times.add(m.getStoreTimestamp()));
+        List<Long> others = new ArrayList<>();
+        env.readQueue(topic, 1).forEach(m -> others.add(m.getStoreTimestamp()));
+        long before = System.currentTimeMillis();
+        var spans = admin.queryConsumeTimeSpan(topic, group);
+        env.same("queues", 3, spans.size());
+        for (var span : spans) {
+            int queue = span.getMessageQueue().getQueueId();
+            String seen = span.getMinTimeStamp() + " " + span.getMaxTimeStamp() + " " + span.getConsumeTimeStamp();
+            if (queue == 0) {
+                env.same("of a queue with one message to go", times.get(0) + " " + times.get(2) + " " + times.get(1), seen);
+                env.between("its delay", before - times.get(2), before - times.get(2) + 5_000, span.getDelayTime());
+            } else if (queue == 1) {
+                env.same("of a queue that is consumed", others.get(0) + " " + others.get(2) + " " + others.get(2) + " 0", seen + " " + span.getDelayTime());
+            } else {
+                env.same("of an empty queue", "-1 -1 -1", seen);
+            }
+        }
+        String body = new String(env.raw.call(303, null, "topic", topic, "group", group).getBody(), "UTF-8");
+        String text = new java.text.SimpleDateFormat("yyyy-MM-dd#HH:mm:ss:SSS").format(new java.util.Date(times.get(2)));
+        env.check(body.contains("\"maxTimeStampStr\":\"" + text + "\""), "times in words: " + Env.shorten(body));
+        env.same("a topic that is not there", "code 17 remark topic[" + topic + "x] not exist",
+            Raw.show(env.raw.call(303, null, "topic", topic + "x", "group", group)));
+        env.say("of a queue that is behind, one that is consumed and an empty one");
+    }
+
+    private static void cloneOffsets(Env env) throws Exception {
+        String topic = env.topic("t", 2);
+        String other = env.topic("other", 1);
+        String from = env.name("from");
+        String to = env.name("to");
+        new Member(env, "a").beat(from, "CLUSTERING", topic);
+        new Member(env, "b").beat(to, "CLUSTERING", topic);
+        commit(env, from, topic, 0, 3);
+        commit(env, from, other, 0, 5);
+        commit(env, to, topic, 1, 9);
+        env.same("copied", 0, env.raw.call(314, null, "srcGroup", from, "destGroup", to, "topic", topic, "offline", "false").getCode());
+        env.same("offsets of the topic", "3 -1", env.committed(to, topic, 0) + " " + env.committed(to, topic, 1));
+        env.raw.call(314, null, "srcGroup", from, "destGroup", to, "topic", other, "offline", "false");
+        env.same("of a topic that the online group does not subscribe to", -1L, env.committed(to, other, 0));
+        env.raw.call(314, null, "srcGroup", from, "destGroup", to, "topic", other, "offline", "true");
+        env.same("all the same, if it is said to be offline", 5L, env.committed(to, other, 0));
+        env.same("of a group that has none", 0, env.raw.call(314, null, "srcGroup", env.name("x"), "destGroup", to, "topic", topic, "offline", "true").getCode());
+        env.same("offsets after that", 3L, env.committed(to, topic, 0));
+        env.say("of one topic, of one that is not subscribed to, of a group without offsets");
+    }
 
     private static void lag(Env env) throws Exception {
         String topic = env.topic("t", 4);
