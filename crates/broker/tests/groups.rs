@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use raptormq_wire::body::{GroupForbidden, QueryAssignmentResponseBody, QueryCorrectionOffsetBody};
 use raptormq_wire::header::{
-    GetConsumerListByGroupRequestHeader, PullMessageRequestHeader, QueryCorrectionOffsetHeader,
+    GetConsumerListByGroupRequestHeader, PullMessageRequestHeader, QueryConsumerOffsetRequestHeader,
+    QueryCorrectionOffsetHeader, ResetOffsetRequestHeader, UnregisterClientRequestHeader,
     UpdateConsumerOffsetRequestHeader, UpdateGroupForbiddenRequestHeader,
 };
 use raptormq_wire::{RemotingCommand, RequestCode, ResponseCode, json};
 use serde_json::json;
-use support::{Running, Wire, field, pull, pull_header, send, text};
+use support::{COMMIT, Running, SUBSCRIPTION, SUSPEND, Wire, field, pull, pull_header, send, text};
 
 fn heartbeat(client: &str, group: &str, topics: &[&str]) -> RemotingCommand {
     let subscriptions = topics.iter().map(|topic| json!({"topic": topic, "subString": "*", "subVersion": 1}));
@@ -230,4 +231,84 @@ fn pulls_are_sent_where_the_group_says() {
         field(&wire.request(pull(&pull_header("G", "T", 0))), "suggestWhichBrokerId")
     };
     assert_eq!((suggested(""), suggested("slaveReadEnable=true")), (0, 2));
+}
+
+#[test]
+fn a_reset_answers_the_pulls_that_wait() {
+    let home = tempfile::tempdir().unwrap();
+    let running = Running::start(home.path(), 24_808, "");
+    let (mut wire, mut waiting) = (running.connect(), running.connect());
+    wire.create_topic("T", 1);
+    for _ in 0..5 {
+        assert_eq!(wire.request(send("T", "", b"x")).code, 0);
+    }
+    assert_eq!(wire.request(heartbeat("c", "G", &["T"])).code, 0);
+    let held = PullMessageRequestHeader {
+        sys_flag: SUSPEND | COMMIT | SUBSCRIPTION,
+        commit_offset: 5,
+        suspend_timeout_millis: 15_000,
+        ..pull_header("G", "T", 5)
+    };
+    waiting.post(pull(&held));
+    assert!(waiting.next(Duration::from_millis(300)).is_none(), "it waits");
+    let reset = ResetOffsetRequestHeader {
+        group: "G".into(),
+        topic: "T".into(),
+        queue_id: 0,
+        offset: Some(2),
+        ..Default::default()
+    };
+    let answer = wire.call(RequestCode::INVOKE_BROKER_TO_RESET_OFFSET, &reset, Bytes::new());
+    assert_eq!(answer.code, 0, "{:?}", answer.remark);
+    let moved = waiting.next(Duration::from_secs(1)).expect("an answer at once");
+    assert_eq!((moved.code, field(&moved, "nextBeginOffset")), (ResponseCode::PULL_OFFSET_MOVED.0, 2));
+    // The next pull still carries what was consumed before, and is answered like any other.
+    assert_eq!(wire.call(RequestCode::INVOKE_BROKER_TO_RESET_OFFSET, &reset, Bytes::new()).code, 0);
+    assert_eq!(waiting.request(pull(&held)).code, ResponseCode::PULL_OFFSET_MOVED.0);
+    let asked = QueryConsumerOffsetRequestHeader {
+        consumer_group: "G".into(),
+        topic: "T".into(),
+        set_zero_if_not_found: Some(false),
+        ..Default::default()
+    };
+    let committed = wire.call(RequestCode::QUERY_CONSUMER_OFFSET, &asked, Bytes::new());
+    assert_eq!(field(&committed, "offset"), 2, "the pull did not undo the reset");
+}
+
+#[test]
+fn a_client_gets_its_replies_while_one_of_its_groups_is_left() {
+    let home = tempfile::tempdir().unwrap();
+    let running = Running::start(home.path(), 24_811, "");
+    let (mut asker, mut replier) = (running.connect(), running.connect());
+    let groups = json!({
+        "clientID": "asker", "consumerDataSet": [],
+        "producerDataSet": [{"groupName": "A"}, {"groupName": "B"}],
+    });
+    let heartbeat =
+        RemotingCommand::request(RequestCode::HEART_BEAT).with_body(groups.to_string().into_bytes());
+    assert_eq!(asker.request(heartbeat).code, 0);
+    let leave = |asker: &mut Wire, group: &str| {
+        let header = UnregisterClientRequestHeader {
+            client_id: "asker".into(),
+            producer_group: Some(group.into()),
+            ..Default::default()
+        };
+        assert_eq!(asker.call(RequestCode::UNREGISTER_CLIENT, &header, Bytes::new()).code, 0);
+    };
+    let reply = || RemotingCommand {
+        code: RequestCode::SEND_REPLY_MESSAGE.0,
+        ..send("c_REPLY_TOPIC", "REPLY_TO_CLIENT\u{1}asker\u{2}", b"the reply")
+    };
+    leave(&mut asker, "A");
+    replier.post(reply());
+    let pushed = asker.asked(Duration::from_secs(2)).expect("the reply");
+    assert_eq!(pushed.code, RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT.0);
+    assert_eq!(text(&pushed.body.to_bytes()), "the reply");
+    let taken = RemotingCommand::response_to(&pushed, ResponseCode::SUCCESS, None);
+    std::io::Write::write_all(&mut asker.stream, &raptormq_wire::frame::encode(&taken)).unwrap();
+    assert_eq!(replier.answer().code, 0);
+    leave(&mut asker, "B");
+    let gone = replier.request(reply());
+    let remark = Some("push reply message fail, channel of <asker> not found.");
+    assert_eq!((gone.code, gone.remark.as_deref()), (1, remark));
 }
