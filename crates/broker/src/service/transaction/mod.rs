@@ -37,6 +37,8 @@ use crate::tables::topics::TopicTable;
 
 /// Group whose offsets in the half and the op queue tell how far the check has come.
 const GROUP: &str = "CID_RMQ_SYS_TRANS";
+/// Where Java keeps half messages with `transRocksDBEnable=true`; what became of them is in RocksDB.
+const ROCKSDB_HALF_TOPIC: &str = "RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC";
 /// Messages of one read.
 const READ: i32 = 32;
 /// The remark of an answer that Java never gives one (`RemotingCommand.createResponseCommand`).
@@ -98,6 +100,11 @@ impl TransactionService {
                 ledger.settle(at, &half::settled_by(&op), half_end);
             }
         });
+        if store.queue_max(ROCKSDB_HALF_TOPIC, QUEUE) > 0 {
+            tracing::error!(
+                "half messages in {ROCKSDB_HALF_TOPIC} are not checked: Java kept in RocksDB which of them are settled"
+            );
+        }
         tracing::info!(
             half = begin.half,
             op = begin.op,
