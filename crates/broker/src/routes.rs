@@ -107,7 +107,7 @@ pub fn table(s: &Services, l: &Lanes) -> RouteTable {
         .two_stage(Code::SEND_REPLY_MESSAGE_V2,               Both, &l.reply,     &s.reply,         ReplyService::reply)
         .on       (Code::CONSUMER_SEND_MSG_BACK,              Both, &l.send,      &s.send_back,     SendBackService::send_back)
         .two_stage(Code::END_TRANSACTION,                     Both, &l.transaction, &s.transactions, TransactionService::end)
-        .on       (Code::RESUME_CHECK_HALF_MESSAGE,           Both, &l.admin,     &s.transactions,  TransactionService::resume)
+        .blocking (Code::RESUME_CHECK_HALF_MESSAGE,           Both, &l.admin,     &s.transactions,  TransactionService::resume)
         // Consuming: a pull that finds nothing is held.
         .two_stage(Code::PULL_MESSAGE,                        Main, &l.pull,      &s.pull,          PullService::pull)
         .two_stage(Code::LITE_PULL_MESSAGE,                   Main, &l.pull,      &s.pull,          PullService::pull)
