@@ -129,11 +129,19 @@ impl ConsumerTable {
         differs || (without_subscriptions && found.subscriptions.is_empty())
     }
 
-    /// Forgets one connection of a group; returns whom to tell.
+    /// Forgets one connection of a group that says goodbye; returns whom to tell, as Java also where it was no member.
     pub fn unregister(&self, group: &str, peer: &Peer) -> Option<MembersChanged> {
+        self.forget(group, peer, false)
+    }
+
+    /// Forgets one connection of a group; returns whom to tell. With `member` that is nobody where it was none (any
+    /// more): a connection that is closed for its silence is found to have ended, too.
+    fn forget(&self, group: &str, peer: &Peer, member: bool) -> Option<MembersChanged> {
         let mut state = self.state.write();
         let found = state.groups.get_mut(group)?;
-        found.channels.remove(&peer.id());
+        if found.channels.remove(&peer.id()).is_none() && member {
+            return None;
+        }
         let changed = (found.message_model != MessageModel::Broadcasting)
             .then(|| MembersChanged { group: group.to_owned(), peers: found.peers() });
         if found.channels.is_empty() {
@@ -159,7 +167,7 @@ impl ConsumerTable {
             let member = |g: &ConsumerGroup| g.channels.contains_key(&peer.id());
             state.groups.iter().filter(|(_, g)| member(g)).map(|(name, _)| name.clone()).collect()
         };
-        groups.iter().filter_map(|group| self.unregister(group, peer)).collect()
+        groups.iter().filter_map(|group| self.forget(group, peer, true)).collect()
     }
 
     /// Closes the connections that sent no heartbeat for longer than `limit`, and forgets carried subscriptions that
@@ -183,7 +191,7 @@ impl ConsumerTable {
         for (group, peer) in expired {
             tracing::warn!(group, remote = %peer.remote(), "consumer expired");
             peer.close();
-            changed.extend(self.unregister(&group, &peer));
+            changed.extend(self.forget(&group, &peer, true));
         }
         changed
     }
