@@ -12,6 +12,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 import org.apache.rocketmq.common.message.MessageDecoder;
 import org.apache.rocketmq.common.message.MessageExt;
@@ -73,6 +75,25 @@ final class MixedAudit {
 
     record Scheduled(int level, long offset) {}
 
+    /** Since when which consumer has been reading which queue: it asked for the committed offset then. */
+    static final class Owners {
+        /** How late a change may have been noticed. */
+        private static final long NOTICED_MS = 500;
+        private final Map<String, TreeSet<Long>> since = new ConcurrentHashMap<>();
+
+        void began(String by, String topic, int queue, long atMs) {
+            since.computeIfAbsent(by + " " + topic + " " + queue, k -> new TreeSet<>()).add(atMs);
+        }
+
+        /** Whether the second delivery's consumer began to read the queue by itself, and before the first one's offset had to be known. */
+        private boolean excuse(MixedWorkload.Delivery first, MixedWorkload.Delivery second) {
+            TreeSet<Long> times = since.getOrDefault(second.by() + " " + second.topic() + " " + second.queue(), new TreeSet<>());
+            Long began = times.floor(second.beganMs() + NOTICED_MS);
+            if (began == null || began > first.endedMs() + UNCOMMITTED_MS + NOTICED_MS) return false;
+            return !second.by().equals(first.by()) || began > first.beganMs();
+        }
+    }
+
     private record Place(String topic, int queue, long offset) {}
 
     private final Collection<MixedWorkload.Entry> entries;
@@ -80,13 +101,15 @@ final class MixedAudit {
     private final PrintStream out;
     /** Where each delayed message waited, by its id and how often it had been consumed. */
     private final Map<String, List<Scheduled>> scheduled;
+    private final Owners owners;
     private final Map<Cause, Long> causes = new EnumMap<>(Cause.class);
     private final Map<String, Long> faults = new TreeMap<>();
 
-    MixedAudit(Collection<MixedWorkload.Entry> entries, List<Kill> kills, Map<String, List<Scheduled>> scheduled, PrintStream out) {
+    MixedAudit(Collection<MixedWorkload.Entry> entries, List<Kill> kills, Map<String, List<Scheduled>> scheduled, Owners owners, PrintStream out) {
         this.entries = entries;
         this.kills = kills;
         this.scheduled = scheduled;
+        this.owners = owners;
         this.out = out;
     }
 
@@ -201,7 +224,7 @@ final class MixedAudit {
         List<MixedWorkload.Delivery> same = before.stream().filter(d -> place(d).equals(place(second))).toList();
         if (!same.isEmpty()) {
             MixedWorkload.Delivery first = same.get(same.size() - 1);
-            if (!first.consumed() || second.beganMs() <= first.endedMs() + UNCOMMITTED_MS) return Cause.BEFORE_ACK;
+            if (!first.consumed() || second.beganMs() <= first.endedMs() + UNCOMMITTED_MS || owners.excuse(first, second)) return Cause.BEFORE_ACK;
             boolean forgotten = kills.stream().anyMatch(k -> k.between(first.beganMs(), second.beganMs()) && second.offset() >= persisted(k, entry, second));
             return forgotten ? Cause.OFFSET_NOT_PERSISTED : Cause.NONE;
         }
@@ -224,7 +247,8 @@ final class MixedAudit {
         // … one that was delivered from the schedule again, whose progress was not persisted …
         List<Scheduled> waited = scheduled.getOrDefault(second.msgId() + "/" + stage, List.of());
         long first = copies.stream().mapToLong(MixedWorkload.Delivery::storedMs).min().getAsLong();
-        boolean rescheduled = kills.stream().anyMatch(k -> k.between(first, second.storedMs())
+        long last = copies.stream().mapToLong(MixedWorkload.Delivery::storedMs).max().getAsLong();
+        boolean rescheduled = kills.stream().anyMatch(k -> k.between(first, last)
             && waited.stream().anyMatch(w -> w.offset >= k.delay.getOrDefault(w.level, 0L)));
         if (rescheduled) return Cause.OFFSET_NOT_PERSISTED;
         // … or one that the client gave back again because it did not learn the result.

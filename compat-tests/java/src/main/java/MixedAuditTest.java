@@ -14,6 +14,7 @@ public final class MixedAuditTest {
 
     /** Traffic without a fault, into which each case puts one. */
     private final List<MixedWorkload.Entry> entries = new ArrayList<>();
+    private final MixedAudit.Owners owners = new MixedAudit.Owners();
     private long order;
 
     public static void main(String[] args) {
@@ -38,6 +39,19 @@ public final class MixedAuditTest {
         expect(NOT_PERSISTED, 1, t -> t.again(MixedWorkload.Kind.NORMAL, 60_000, 10));
         expect("UNATTRIBUTED", 1, t -> t.again(MixedWorkload.Kind.NORMAL, 60_000, 9));
         expect("UNATTRIBUTED", 1, t -> t.again(MixedWorkload.Kind.NORMAL, 40_000, 10));
+        // Without a kill, to a consumer that has begun to read the queue before the first one's offset had to be known, or after.
+        expect("a redelivery before the acknowledgement", 1, t -> {
+            t.owners.began("c", "MixedNORMAL", 0, 9_000);
+            t.again(MixedWorkload.Kind.NORMAL, 40_000, 10);
+        });
+        expect("UNATTRIBUTED", 1, t -> {
+            t.owners.began("c", "MixedNORMAL", 0, 4_000);
+            t.again(MixedWorkload.Kind.NORMAL, 40_000, 10);
+        });
+        expect("UNATTRIBUTED", 1, t -> {
+            t.owners.began("c", "MixedNORMAL", 0, 12_000);
+            t.again(MixedWorkload.Kind.NORMAL, 40_000, 10);
+        });
         // Another record of the same message.
         expect("a producer's retry after an unknown result", 1, t -> t.twice(MixedWorkload.Outcome.UNKNOWN));
         expect("UNATTRIBUTED", 1, t -> t.twice(MixedWorkload.Outcome.ACKNOWLEDGED));
@@ -62,7 +76,7 @@ public final class MixedAuditTest {
         }
         fault.accept(traffic);
         var scheduled = Map.of("id-DELAY-0-3/0", List.of(new MixedAudit.Scheduled(1, 5)));
-        MixedAudit audit = new MixedAudit(traffic.entries, List.of(KILL), scheduled, new PrintStream(OutputStream.nullOutputStream()));
+        MixedAudit audit = new MixedAudit(traffic.entries, List.of(KILL), scheduled, traffic.owners, new PrintStream(OutputStream.nullOutputStream()));
         boolean passed = audit.passed();
         boolean isFault = count > 0 && !what.startsWith("a ") && !what.startsWith("an ");
         if (passed == isFault || audit.count(what) != count) {

@@ -4,6 +4,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -117,6 +118,8 @@ public final class MixedWorkload {
     private final AtomicLong order = new AtomicLong();
     private final Set<String> suspended = ConcurrentHashMap.newKeySet();
     private final List<Thread> producing = new ArrayList<>();
+    private final MixedAudit.Owners owners = new MixedAudit.Owners();
+    private final Map<String, DefaultMQPushConsumer> consumers = new ConcurrentHashMap<>();
     private volatile boolean stop;
 
     private MixedWorkload(String namesrv) {
@@ -146,6 +149,7 @@ public final class MixedWorkload {
         for (Kind kind : Kind.values()) {
             for (int i = 0; i < 2; i++) consume(kind, kind.group() + "-" + i);
         }
+        watchOwners();
         produce(Kind.NORMAL, 0, 100);
         produce(Kind.NORMAL, 1, 100);
         produce(Kind.DELAY, 0, 40);
@@ -166,7 +170,7 @@ public final class MixedWorkload {
         stop = true;
         for (Thread thread : producing) thread.join();
         drain();
-        boolean ok = new MixedAudit(entries.values(), kills, MixedAudit.schedule(new Raw(broker)), out).passed();
+        boolean ok = new MixedAudit(entries.values(), kills, MixedAudit.schedule(new Raw(broker)), owners, out).passed();
         out.println("@AUDIT " + (ok ? "passed" : "failed"));
         return ok;
     }
@@ -351,6 +355,31 @@ public final class MixedWorkload {
             });
         }
         consumer.start();
+        consumers.put(name, consumer);
+    }
+
+    /** Notes for ever which consumer begins to read which queue: the client makes a new object each time. */
+    private void watchOwners() {
+        Map<String, Object> before = new HashMap<>();
+        Thread watch = new Thread(() -> {
+            while (true) {
+                consumers.forEach((name, consumer) -> {
+                    var owned = consumer.getDefaultMQPushConsumerImpl().getRebalanceImpl().getProcessQueueTable();
+                    owned.forEach((queue, read) -> {
+                        if (before.put(name + " " + queue, read) != read) {
+                            owners.began(name, queue.getTopic(), queue.getQueueId(), System.currentTimeMillis());
+                        }
+                    });
+                });
+                try {
+                    Thread.sleep(20);
+                } catch (InterruptedException e) {
+                    return;
+                }
+            }
+        }, "owners");
+        watch.setDaemon(true);
+        watch.start();
     }
 
     private boolean deliver(String by, MessageExt message) {
