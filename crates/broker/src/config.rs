@@ -171,9 +171,6 @@ settings! {
         mapper_file_size_batch_consume_queue: i32 = "mapperFileSizeBatchConsumeQueue",
         /// Whether units of consume queues have extensions: store times, and bit maps of filters (`enableCalcFilterBitMap`).
         enable_consume_queue_ext: bool = "enableConsumeQueueExt",
-        /// Taken without effect: the length of bit maps follows from `maxErrorRateOfBloomFilter` and
-        /// `expectConsumerNumUseFilter`, in Java as well.
-        bit_map_length_consume_queue_ext: i32 = "bitMapLengthConsumeQueueExt",
         /// Size of a file of extensions, bytes.
         mapped_file_size_consume_queue_ext: i32 = "mappedFileSizeConsumeQueueExt",
         /// ASYNC_FLUSH or SYNC_FLUSH.
@@ -184,12 +181,8 @@ settings! {
         flush_commit_log_least_pages: i32 = "flushCommitLogLeastPages",
         /// Period after which it flushes whatever there is, ms.
         flush_commit_log_thorough_interval: i32 = "flushCommitLogThoroughInterval",
-        /// Taken without effect: appends always go to the page cache, which survives what the pool does not.
-        transient_store_pool_enable: bool = "transientStorePoolEnable",
         /// Period of the consume queue flush, ms.
         flush_interval_consume_queue: i32 = "flushIntervalConsumeQueue",
-        /// Taken without effect: queues are written in runs and synced with the checkpoint.
-        flush_consume_queue_least_pages: i32 = "flushConsumeQueueLeastPages",
         /// Period after which it flushes whatever there is, ms.
         flush_consume_queue_thorough_interval: i32 = "flushConsumeQueueThoroughInterval",
         /// How long a send waits for the flush, ms.

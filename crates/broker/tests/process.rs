@@ -220,8 +220,8 @@ fn a_signal_during_the_start_ends_the_broker_after_it() {
 #[test]
 fn lines_without_effect_are_warned_about_and_refused_on_request() {
     let home = tempfile::tempdir().unwrap();
-    let lines =
-        "mapedFileSizeCommitLog=1\ntransferMsgByHeap=true\nflushInterval CommitLog\nmaxMessageSize=4194304 ";
+    let lines = "mapedFileSizeCommitLog=1\ntransferMsgByHeap=true\nflushInterval CommitLog\nmaxMessageSize=4194304 \n\
+         bitMapLengthConsumeQueueExt=64\ntransientStorePoolEnable=true\nflushConsumeQueueLeastPages=4";
     let file = conf(home.path(), 24_730, lines);
     // The port is taken, so that the broker ends by itself.
     let _taken = TcpListener::bind(("127.0.0.1", 24_730)).unwrap();
@@ -230,6 +230,9 @@ fn lines_without_effect_are_warned_about_and_refused_on_request() {
     for (key, what) in [
         ("mapedFileSizeCommitLog", "did you mean mappedFileSizeCommitLog?"),
         ("transferMsgByHeap", "accepted, without effect here"),
+        ("bitMapLengthConsumeQueueExt", "accepted, without effect here"),
+        ("transientStorePoolEnable", "accepted, without effect here"),
+        ("flushConsumeQueueLeastPages", "accepted, without effect here"),
         ("maxMessageSize", "'4194304 ' is not a valid"),
     ] {
         let found = err.lines().any(|l| l.contains("WARN") && l.contains(key) && l.contains(what));

@@ -1,5 +1,6 @@
 //! The tree of an expression, how it is written in error texts, and its value for a message.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use raptormq_base::java::string_hash;
 
 use crate::number::double_to_string;
-use crate::parser::{self, ParseError};
+use crate::parser::{self, BLOCK, MAX_NODES, ParseError};
 use crate::value::{EvalError, Value, compare, compare_sizes};
 
 /// A filter, compiled once and evaluated for many messages.
@@ -44,12 +45,41 @@ impl Expression {
                 values[*at] = Value::Text(value);
             }
         }
-        self.root.truth(&values)
+        self.root.truth(&Message { values, left: Cell::new(MAX_NODES) })
     }
 
     /// Whether a message with these properties is wanted.
     pub fn matches<'a>(&self, properties: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {
         self.evaluate(properties) == Ok(Some(true))
+    }
+}
+
+/// What an expression reads of one message.
+struct Message<'a> {
+    /// The values of the properties that it names.
+    values: Vec<Value<'a>>,
+    /// How many more blocks of long texts it may read.
+    left: Cell<u32>,
+}
+
+impl Message<'_> {
+    /// Counts that so many bytes are gone through. Texts of less than a block are free: the bound on the pieces of an
+    /// expression bounds how often they are read.
+    fn reads(&self, bytes: usize) -> Result<(), EvalError> {
+        let blocks = u32::try_from(bytes / BLOCK).unwrap_or(u32::MAX);
+        let left = self.left.get().checked_sub(blocks).ok_or(EvalError::TooMuch)?;
+        self.left.set(left);
+        Ok(())
+    }
+
+    /// The same for two values that are compared.
+    fn reads_both(&self, left: Value<'_>, right: Value<'_>) -> Result<(), EvalError> {
+        for value in [left, right] {
+            if let Value::Text(text) = value {
+                self.reads(text.len())?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -67,7 +97,7 @@ pub(crate) enum Constant {
     Int(i32),
     Long(i64),
     Double(f64),
-    Text(String),
+    Text(Arc<str>),
 }
 
 impl Constant {
@@ -94,7 +124,7 @@ impl Constant {
             Constant::Int(value) => value.to_string(),
             Constant::Long(value) => value.to_string(),
             Constant::Double(value) => double_to_string(*value),
-            Constant::Text(value) => value.clone(),
+            Constant::Text(value) => value.to_string(),
         }
     }
 }
@@ -145,13 +175,13 @@ pub(crate) enum Node {
     In {
         property: Box<Node>,
         not: bool,
-        list: Vec<String>,
+        list: Arc<[Arc<str>]>,
     },
     Text {
         part: Part,
         not: bool,
         operand: Box<Node>,
-        search: String,
+        search: Arc<str>,
     },
 }
 
@@ -166,73 +196,87 @@ impl Node {
     }
 
     /// The value where a truth value is wanted; every such place holds a node that has one.
-    fn truth(&self, values: &[Value<'_>]) -> Result<Option<bool>, EvalError> {
+    fn truth(&self, message: &Message<'_>) -> Result<Option<bool>, EvalError> {
         match self {
-            Node::Not(operand) => Ok(operand.truth(values)?.map(|value| !value)),
-            Node::Cast(operand) => Ok(match operand.value(values)? {
+            Node::Not(operand) => Ok(operand.truth(message)?.map(|value| !value)),
+            Node::Cast(operand) => Ok(match operand.value(message)? {
                 Value::Null => None,
                 Value::Bool(value) => Some(value),
                 _ => Some(false),
             }),
-            Node::All(nodes) => decided_by(false, nodes, values),
-            Node::Any(nodes) => decided_by(true, nodes, values),
+            Node::All(nodes) => decided_by(false, nodes, message),
+            Node::Any(nodes) => decided_by(true, nodes, message),
             Node::Compare(sign, operands) => {
                 let [left, right] = &**operands;
-                let left = left.value(values)?;
+                let left = left.value(message)?;
                 if *sign == Sign::Equal {
-                    return equal(left, right.value(values)?);
+                    let right = right.value(message)?;
+                    match (left, right) {
+                        // Texts are gone through as long as they are equal.
+                        (Value::Text(left), Value::Text(right)) => {
+                            message.reads(left.len().min(right.len()))?
+                        }
+                        _ => message.reads_both(left, right)?,
+                    }
+                    return equal(left, right);
                 }
                 if left == Value::Null {
                     return Ok(None);
                 }
-                match right.value(values)? {
+                match right.value(message)? {
                     Value::Null => Ok(None),
-                    right => Ok(Some(sign.holds(compare_sizes(left, right)?))),
+                    right => {
+                        message.reads_both(left, right)?;
+                        Ok(Some(sign.holds(compare_sizes(left, right)?)))
+                    }
                 }
             }
-            Node::In { property, not, list } => Ok(match property.value(values)? {
-                Value::Text(text) => Some(list.iter().any(|it| it == text) != *not),
+            Node::In { property, not, list } => Ok(match property.value(message)? {
+                Value::Text(text) => Some(list.iter().any(|it| **it == *text) != *not),
                 _ => None,
             }),
             Node::Text { part, not, operand, search } => {
                 if search.is_empty() {
                     return Ok(Some(false));
                 }
-                let Value::Text(text) = operand.value(values)? else { return Ok(Some(false)) };
+                let Value::Text(text) = operand.value(message)? else { return Ok(Some(false)) };
+                if *part == Part::Inside {
+                    message.reads(text.len())?;
+                }
                 let found = match part {
-                    Part::Inside => text.contains(search),
-                    Part::Start => text.starts_with(search),
-                    Part::End => text.ends_with(search),
+                    Part::Inside => text.contains(&**search),
+                    Part::Start => text.starts_with(&**search),
+                    Part::End => text.ends_with(&**search),
                 };
                 Ok(Some(found != *not))
             }
-            Node::Constant(_) | Node::Property(..) | Node::Negate(_) => Ok(match self.value(values)? {
+            Node::Constant(_) | Node::Property(..) | Node::Negate(_) => Ok(match self.value(message)? {
                 Value::Bool(value) => Some(value),
                 _ => None,
             }),
         }
     }
 
-    fn value<'a>(&'a self, values: &[Value<'a>]) -> Result<Value<'a>, EvalError> {
+    fn value<'a>(&'a self, message: &Message<'a>) -> Result<Value<'a>, EvalError> {
         Ok(match self {
             Node::Constant(constant) => constant.value(),
-            Node::Property(_, at) => values.get(*at).copied().unwrap_or(Value::Null),
-            Node::Negate(operand) => match operand.value(values)? {
+            Node::Property(_, at) => message.values.get(*at).copied().unwrap_or(Value::Null),
+            Node::Negate(operand) => match operand.value(message)? {
                 Value::Int(value) => Value::Int(value.wrapping_neg()),
                 Value::Long(value) => Value::Long(value.wrapping_neg()),
                 Value::Double(value) => Value::Double(-value),
                 _ => Value::Null,
             },
-            _ => self.truth(values)?.map_or(Value::Null, Value::Bool),
+            _ => self.truth(message)?.map_or(Value::Null, Value::Bool),
         })
     }
 }
 
 /// AND (`decisive` is false) or OR (true): the first decisive value is the result, else an unknown one, if any.
-fn decided_by(decisive: bool, nodes: &[Node], values: &[Value<'_>]) -> Result<Option<bool>, EvalError> {
+fn decided_by(decisive: bool, nodes: &[Node], message: &Message<'_>) -> Result<Option<bool>, EvalError> {
     let mut result = Some(!decisive);
     for node in nodes {
-        match node.truth(values)? {
+        match node.truth(message)? {
             Some(value) if value == decisive => return Ok(Some(decisive)),
             Some(_) => {}
             None => result = None,
@@ -310,8 +354,8 @@ impl Display for Node {
 }
 
 /// The order in which Java goes through a list: that of a `HashSet` where it has five elements or more.
-fn in_java_order(list: &[String]) -> Vec<&str> {
-    let mut ordered: Vec<&str> = list.iter().map(String::as_str).collect();
+fn in_java_order(list: &[Arc<str>]) -> Vec<&str> {
+    let mut ordered: Vec<&str> = list.iter().map(|text| &**text).collect();
     if list.len() < 5 {
         return ordered;
     }

@@ -14,8 +14,12 @@ use crate::value::{EvalError, compare};
 pub const MAX_UNITS: usize = 1 << 20;
 /// How deep an expression may nest. Java's parser ends where its stack does, at some 1,000 parentheses.
 pub const MAX_DEPTH: u32 = 256;
-/// The most pieces an expression may be made of, each counted as often as it is evaluated.
+/// The most pieces an expression may be made of, each counted as often as it is evaluated. An element of a list is a
+/// piece, and so is each further [`BLOCK`] bytes of a text or name. One evaluation reads at most as many blocks of
+/// long property values.
 pub const MAX_NODES: u32 = 100_000;
+/// How many bytes of a text count as one piece.
+pub const BLOCK: usize = 64;
 /// How high a tree may grow sideways, as in `a IS NULL IS NULL IS NULL`.
 const MAX_HEIGHT: u32 = 1_000;
 
@@ -58,6 +62,11 @@ impl From<Stop> for ParseError {
 }
 
 type Names = HashMap<Arc<str>, usize>;
+
+/// The pieces that a text counts for besides its node.
+fn blocks(text: &str) -> u32 {
+    u32::try_from(text.len() / BLOCK).unwrap_or(u32::MAX)
+}
 
 /// A tree with its size.
 struct Tree {
@@ -232,7 +241,12 @@ impl Parser {
         }
         self.take(word)?;
         let search = self.string()?;
-        left.under(|operand| Node::Text { part, not, operand: Box::new(operand), search })
+        left.under_with(blocks(&search), |operand| Node::Text {
+            part,
+            not,
+            operand: Box::new(operand),
+            search,
+        })
     }
 
     fn range(&mut self, not: bool) -> Result<[Tree; 2], ParseError> {
@@ -256,13 +270,14 @@ impl Parser {
             self.take(kind::COMMA)?;
             list.push(self.string()?);
         }
+        let pieces = list.iter().fold(0u32, |sum, text| sum.saturating_add(1).saturating_add(blocks(text)));
         self.words.none_of(if not { choice::NOT_IN_LIST } else { choice::IN_LIST });
         self.take(kind::CLOSE)?;
         if !matches!(left.node, Node::Property(..)) {
             let text = format!("Expected a property for In expression, got: {}", left.node);
             return Err(ParseError::Operands(text));
         }
-        left.under(|property| Node::In { property: Box::new(property), not, list })
+        left.under_with(pieces, |property| Node::In { property: Box::new(property), not, list: list.into() })
     }
 
     fn unary(&mut self) -> Parsed {
@@ -300,7 +315,8 @@ impl Parser {
                 let name: Arc<str> = self.take(kind::ID)?.into();
                 let next = self.names.len();
                 let at = *self.names.entry(name.clone()).or_insert(next);
-                Ok(Tree::leaf(Node::Property(name, at)))
+                let further = blocks(&name);
+                Ok(Tree::leaf(Node::Property(name, at), further))
             }
             kind::STRING => Ok(constant(Constant::Text(self.string()?))),
             kind::DECIMAL => {
@@ -324,7 +340,7 @@ impl Parser {
     }
 
     /// A text without its quotes; each quote inside it takes the character after it along.
-    fn string(&mut self) -> Result<String, ParseError> {
+    fn string(&mut self) -> Result<Arc<str>, ParseError> {
         let image = self.take(kind::STRING)?;
         let mut text = String::with_capacity(image.len());
         let mut characters = image[1..image.len() - 1].chars();
@@ -334,19 +350,25 @@ impl Parser {
                 characters.next();
             }
         }
-        Ok(text)
+        Ok(text.into())
     }
 }
 
 impl Tree {
-    fn leaf(node: Node) -> Self {
-        Self { node, height: 1, nodes: 1 }
+    /// A node without operands, with the pieces that it is besides.
+    fn leaf(node: Node, further: u32) -> Self {
+        Self { node, height: 1, nodes: further.saturating_add(1) }
     }
 
     /// A node above this one.
     fn under(self, above: impl FnOnce(Node) -> Node) -> Parsed {
-        Self { node: above(self.node), height: self.height + 1, nodes: self.nodes.saturating_add(1) }
-            .checked()
+        self.under_with(0, above)
+    }
+
+    /// A node above this one, with the pieces that it is besides.
+    fn under_with(self, further: u32, above: impl FnOnce(Node) -> Node) -> Parsed {
+        let nodes = self.nodes.saturating_add(further).saturating_add(1);
+        Self { node: above(self.node), height: self.height + 1, nodes }.checked()
     }
 
     /// A node above these two.
@@ -366,14 +388,18 @@ impl Tree {
         Ok(self)
     }
 
-    /// The same once more, as BETWEEN evaluates it twice.
+    /// The same once more, as BETWEEN evaluates it twice; texts and lists are shared.
     fn again(&self) -> Self {
         Self { node: self.node.clone(), height: self.height, nodes: self.nodes }
     }
 }
 
 fn constant(constant: Constant) -> Tree {
-    Tree::leaf(Node::Constant(constant))
+    let further = match &constant {
+        Constant::Text(text) => blocks(text),
+        _ => 0,
+    };
+    Tree::leaf(Node::Constant(constant), further)
 }
 
 fn floating(image: &str) -> Result<Constant, ParseError> {

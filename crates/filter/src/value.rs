@@ -37,6 +37,9 @@ pub enum EvalError {
         "class java.lang.Boolean cannot be cast to class java.lang.String (java.lang.Boolean and java.lang.String are in module java.base of loader 'bootstrap')"
     )]
     NotAText,
+    /// It would go through more of long property values than one message may cost; Java has no such bound.
+    #[error("the expression reads too much of the message")]
+    TooMuch,
 }
 
 /// How `left` is to `right`. Where the types cannot be compared, `left` counts as less.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use raptormq_filter::{Expression, MAX_UNITS, ParseError};
+use raptormq_filter::{EvalError, Expression, MAX_UNITS, ParseError};
 
 /// Runs `work` on half the stack that a worker thread has.
 fn on_a_small_stack(work: impl FnOnce() + Send + 'static) {
@@ -54,6 +54,56 @@ fn what_is_evaluated_twice_counts_twice() {
         text = format!("-({text}) BETWEEN 1 AND 2");
     }
     assert_eq!(Expression::parse(&text).unwrap_err(), ParseError::TooLarge);
+}
+
+#[test]
+fn long_texts_and_lists_count_for_more_than_one_piece() {
+    let twice = |inside: &str, times: usize| {
+        let mut text = inside.to_owned();
+        for _ in 0..times {
+            text = format!("-({text}) BETWEEN 1 AND 2");
+        }
+        Expression::parse(&text)
+    };
+    let long = "x".repeat(MAX_UNITS - 400);
+    for inside in [
+        format!("a IN ('{long}')"),
+        format!("a NOT IN ('y', '{long}')"),
+        format!("a CONTAINS '{long}'"),
+        format!("a = '{long}'"),
+        format!("a OR b OR c{long}"),
+    ] {
+        let head = &inside[..12];
+        assert!(twice(&inside, 2).is_ok(), "{head}");
+        assert_eq!(twice(&inside, 13).map(drop), Err(ParseError::TooLarge), "{head}");
+        assert_eq!(twice(&inside, 3).map(drop), Err(ParseError::TooLarge), "{head}");
+    }
+    let list = |items: usize| Expression::parse(&format!("a IN ({}'')", "'',".repeat(items - 1)));
+    assert!(list(99_998).is_ok());
+    assert_eq!(list(99_999).map(drop), Err(ParseError::TooLarge));
+    assert_eq!(list(250_000).map(drop), Err(ParseError::TooLarge));
+}
+
+#[test]
+fn what_is_read_of_a_message_is_bounded() {
+    let longest = "0".repeat(32_000);
+    for term in ["a CONTAINS 'x'", "a NOT CONTAINS '0'", "a > 1", "a = 1", "a < b", "a <> b"] {
+        let of = |times: usize| {
+            let text = vec![term; times].join(" OR ");
+            let expression = Expression::parse(&text).expect(term);
+            let value = if term.ends_with('b') { &longest } else { "0" };
+            let short = expression.evaluate([("a", "0"), ("b", "0")]);
+            assert_eq!(short, Ok(Some(false)), "{term}");
+            expression.evaluate([("a", longest.as_str()), ("b", value)])
+        };
+        assert_eq!(of(90), Ok(Some(false)), "{term}");
+        assert_eq!(of(201), Err(EvalError::TooMuch), "{term}");
+    }
+    // What cannot be long is not counted: only as much of a value is looked at as the expression has text.
+    for term in ["a STARTSWITH 'x'", "a ENDSWITH 'x'", "a IN ('x', 'y')", "a = 'x'"] {
+        let expression = Expression::parse(&vec![term; 20_000].join(" OR ")).expect(term);
+        assert_eq!(expression.evaluate([("a", longest.as_str())]), Ok(Some(false)), "{term}");
+    }
 }
 
 #[test]
