@@ -357,7 +357,7 @@ impl PullService {
         loop {
             let header = &pull.header;
             let filter = pull.filter.clone().map(|filter| -> Wanted {
-                Box::new(move |tags_code, properties| filter.wants(tags_code, properties))
+                Arc::new(move |tags_code, properties| filter.wants(tags_code, properties))
             });
             let mut wait =
                 self.arrivals.register(&header.topic, header.queue_id, header.queue_offset, filter);

@@ -1,14 +1,15 @@
 //! Who waits for a queue to grow: held pulls and the delay-level scheduler. The store's dispatcher reports each record
 //! that has become readable.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// Decides from a record's tag hash and properties whether a waiter wants it.
-pub type Wanted = Box<dyn Fn(i64, &str) -> bool + Send + Sync>;
+/// Decides from a record's tag hash and properties whether a waiter wants it. No lock is held meanwhile.
+pub type Wanted = Arc<dyn Fn(i64, &str) -> bool + Send + Sync>;
 
 struct Waiter {
     id: u64,
@@ -57,13 +58,34 @@ impl Arrivals {
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
+        let mut asked = Vec::new();
+        self.wake_where(topic, queue_id, |waiter| {
+            let reached = queue_offset >= waiter.from;
+            if let (true, Some(filter)) = (reached, &waiter.filter) {
+                asked.push((waiter.id, filter.clone()));
+                return false;
+            }
+            reached
+        });
+        if asked.is_empty() {
+            return;
+        }
+        // An expression may take long, and nobody is to wait for it who waits for other queues. Who comes meanwhile
+        // finds the record in the queue.
+        asked.retain(|(_, wanted)| wanted(tags_code, properties));
+        if !asked.is_empty() {
+            let found: HashSet<u64> = asked.iter().map(|(id, _)| *id).collect();
+            self.wake_where(topic, queue_id, |waiter| found.contains(&waiter.id));
+        }
+    }
+
+    /// Ends those waits of a queue that are `chosen`.
+    fn wake_where(&self, topic: &str, queue_id: i32, mut chosen: impl FnMut(&Waiter) -> bool) {
         let mut waiters = self.waiters.lock();
         let Some(queue) = waiters.get_mut(topic).and_then(|queues| queues.get_mut(&queue_id)) else { return };
         let mut at = 0;
         while at < queue.len() {
-            let waiter = &queue[at];
-            if queue_offset >= waiter.from && waiter.filter.as_ref().is_none_or(|f| f(tags_code, properties))
-            {
+            if chosen(&queue[at]) {
                 // A receiver that is gone has removed itself or is about to.
                 let _ = queue.swap_remove(at).wake.send(());
                 self.count.fetch_sub(1, Ordering::SeqCst);
@@ -145,7 +167,7 @@ mod tests {
     async fn a_wait_ends_by_a_wanted_record_of_its_queue_only() {
         let arrivals = Arrivals::default();
         let mut plain = arrivals.register("T", 0, 5, None);
-        let mut tagged = arrivals.register("T", 0, 5, Some(Box::new(|code, _| code == 7)));
+        let mut tagged = arrivals.register("T", 0, 5, Some(Arc::new(|code, _| code == 7)));
         arrivals.arrived("T", 1, 9, 7, "");
         arrivals.arrived("U", 0, 9, 7, "");
         arrivals.arrived("T", 0, 4, 7, "");
@@ -158,6 +180,34 @@ mod tests {
         drop((plain, tagged));
         assert!(arrivals.is_empty());
         assert!(arrivals.waiters.lock().is_empty(), "ended waits leave nothing behind");
+    }
+
+    #[tokio::test]
+    async fn others_may_wait_while_an_expression_is_evaluated() {
+        use std::sync::mpsc;
+        let arrivals = Arrivals::default();
+        let (begun, begins) = mpsc::sync_channel(1);
+        let (go, going) = mpsc::channel();
+        let going = parking_lot::Mutex::new(going);
+        let wanted: Wanted = Arc::new(move |_, _| {
+            begun.send(()).unwrap();
+            going.lock().recv_timeout(Duration::from_secs(5)).is_ok()
+        });
+        let mut slow = arrivals.register("T", 0, 5, Some(wanted));
+        let unwanted = arrivals.register("T", 0, 5, Some(Arc::new(|_, _| false)));
+        std::thread::scope(|scope| {
+            scope.spawn(|| arrivals.arrived("T", 0, 5, 7, ""));
+            begins.recv().unwrap();
+            let mut other = arrivals.register("T", 0, 6, None);
+            arrivals.wake("T", Some(1));
+            go.send(()).unwrap();
+            assert!(other.woken.try_recv().is_err());
+        });
+        assert!(is_woken(&mut slow).await, "the expression was told to go on in time, and wants the record");
+        drop(slow);
+        assert_eq!(arrivals.len(), 1);
+        drop(unwanted);
+        assert!(arrivals.waiters.lock().is_empty());
     }
 
     #[tokio::test]

@@ -176,66 +176,103 @@ impl FilterTable {
 
     fn register_one(&self, group: &str, subscription: &SubscriptionData) {
         let SubscriptionData { topic, sub_string, expression_type, sub_version, .. } = subscription;
-        let old = self.get(topic, group);
-        if let Some(old) = &old {
-            let version = old.data.client_version;
-            if *sub_version < version || *sub_version == version && !old.is_dead() {
-                return;
-            }
-            if *sub_version == version {
-                self.put(FilterData {
-                    data: ConsumerFilterData { dead_time: 0, ..old.data.clone() },
-                    ..(**old).clone()
-                });
-                return;
-            }
-        }
-        let name = format!("{group}#{topic}");
         let bloom = BloomFilterData {
             bit_num: i32::try_from(self.bloom.bits()).unwrap_or(i32::MAX),
-            bit_pos: self.bloom.positions(&name),
+            bit_pos: self.bloom.positions(&format!("{group}#{topic}")),
         };
-        if let Some(old) = &old
-            && old.data.expression.as_ref() == Some(sub_string)
-            && old.data.expression_type.as_ref() == Some(expression_type)
-            && old.data.bloom_filter_data.as_ref() == Some(&bloom)
-        {
-            let data = ConsumerFilterData { client_version: *sub_version, dead_time: 0, ..old.data.clone() };
-            self.put(FilterData { data, compiled: old.compiled.clone() });
-            return;
-        }
-        match compile(sub_string, expression_type) {
-            Ok(compiled) => {
-                tracing::info!(group, topic, expression = sub_string, "consumer filter registered");
+        let mut compiled = None;
+        // Another heartbeat or the end of a connection may come in between: then all is looked at again.
+        loop {
+            let old = self.get(topic, group);
+            let revived = old.as_ref().map(|old| {
                 let data = ConsumerFilterData {
-                    bloom_filter_data: Some(bloom),
-                    born_time: self.clock.wall_ms(),
                     client_version: *sub_version,
-                    consumer_group: group.to_owned(),
                     dead: false,
                     dead_time: 0,
-                    expression: Some(sub_string.clone()),
-                    expression_type: Some(expression_type.clone()),
-                    topic: topic.clone(),
+                    ..old.data.clone()
                 };
-                self.put(FilterData { data, compiled: Some(compiled) });
-            }
-            Err(error) => {
-                tracing::error!(group, topic, expression = sub_string, %error, "consumer filter refused");
-                // Its pulls are told that there is no filter, as in Java.
-                if let Some(groups) = self.topics.write().get_mut(topic) {
-                    groups.remove(group);
+                FilterData { data, compiled: old.compiled.clone() }
+            });
+            if let Some(old) = &old {
+                let version = old.data.client_version;
+                if *sub_version < version || *sub_version == version && !old.is_dead() {
+                    return;
                 }
-                self.changed.store(true, Ordering::SeqCst);
+                let same = *sub_version == version
+                    || old.data.expression.as_ref() == Some(sub_string)
+                        && old.data.expression_type.as_ref() == Some(expression_type)
+                        && old.data.bloom_filter_data.as_ref() == Some(&bloom);
+                if same {
+                    if self.replace(topic, group, Some(old), || revived) {
+                        return;
+                    }
+                    continue;
+                }
+            }
+            match compiled.get_or_insert_with(|| compile(sub_string, expression_type)) {
+                Ok(compiled) => {
+                    // Born at the moment from which on bit maps are made for it, which is under the lock.
+                    let new = || {
+                        let data = ConsumerFilterData {
+                            bloom_filter_data: Some(bloom.clone()),
+                            born_time: self.clock.wall_ms(),
+                            client_version: *sub_version,
+                            consumer_group: group.to_owned(),
+                            dead: false,
+                            dead_time: 0,
+                            expression: Some(sub_string.clone()),
+                            expression_type: Some(expression_type.clone()),
+                            topic: topic.clone(),
+                        };
+                        Some(FilterData { data, compiled: Some(compiled.clone()) })
+                    };
+                    if self.replace(topic, group, old.as_ref(), new) {
+                        tracing::info!(group, topic, expression = sub_string, "consumer filter registered");
+                        return;
+                    }
+                }
+                // Its pulls are told that there is no filter, as in Java; and this heartbeat comes again and again.
+                Err(error) if old.is_none() => {
+                    tracing::debug!(group, topic, expression = sub_string, %error, "consumer filter refused");
+                    return;
+                }
+                Err(error) => {
+                    if self.replace(topic, group, old.as_ref(), || None) {
+                        tracing::error!(group, topic, expression = sub_string, %error, "consumer filter refused");
+                        return;
+                    }
+                }
             }
         }
     }
 
-    fn put(&self, mut data: FilterData) {
-        data.data.dead = data.is_dead();
-        let (topic, group) = (data.data.topic.clone(), data.data.consumer_group.clone());
-        self.topics.write().entry(topic).or_default().insert(group, Arc::new(data));
+    /// Puts what `new` makes, or nothing, in the place of `old`, and tells whether it has done so: not if something else
+    /// is there by now. `new` runs under the lock.
+    fn replace(
+        &self,
+        topic: &str,
+        group: &str,
+        old: Option<&Arc<FilterData>>,
+        new: impl FnOnce() -> Option<FilterData>,
+    ) -> bool {
+        let mut topics = self.topics.write();
+        let present = topics.get(topic).and_then(|groups| groups.get(group));
+        let unchanged = match (present, old) {
+            (Some(present), Some(old)) => Arc::ptr_eq(present, old),
+            (None, None) => true,
+            _ => false,
+        };
+        if !unchanged {
+            return false;
+        }
+        if let Some(mut data) = new() {
+            data.data.dead = data.is_dead();
+            topics.entry(topic.to_owned()).or_default().insert(group.to_owned(), Arc::new(data));
+        } else if let Some(groups) = topics.get_mut(topic) {
+            groups.remove(group);
+        }
         self.changed.store(true, Ordering::SeqCst);
+        true
     }
 
     /// Filters of groups that nobody is connected for count as gone (`unRegister`).
@@ -255,16 +292,26 @@ impl FilterTable {
             let alive = all.filter(|(_, _, data)| !data.is_dead());
             alive.filter(|(topic, group, _)| gone(topic, group)).map(|(_, _, data)| data.clone()).collect()
         };
-        for data in found {
-            tracing::info!(
-                group = data.data.consumer_group,
-                topic = data.data.topic,
-                "consumer filter is unused"
-            );
-            let dead_time = self.clock.wall_ms().max(data.data.born_time);
-            let data = ConsumerFilterData { dead_time, dead: true, ..data.data.clone() };
-            let compiled = self.get(&data.topic, &data.consumer_group).and_then(|old| old.compiled.clone());
-            self.put(FilterData { data, compiled });
+        for old in found {
+            let (topic, group) = (&old.data.topic, &old.data.consumer_group);
+            // Asked again under the lock: a consumer that has come meanwhile and found its filter alive keeps it.
+            let dead = {
+                let mut topics = self.topics.write();
+                let present = topics.get_mut(topic).and_then(|groups| groups.get_mut(group));
+                match present {
+                    Some(present) if Arc::ptr_eq(present, &old) && gone(topic, group) => {
+                        let dead_time = self.clock.wall_ms().max(old.data.born_time);
+                        let data = ConsumerFilterData { dead_time, dead: true, ..old.data.clone() };
+                        *present = Arc::new(FilterData { data, compiled: old.compiled.clone() });
+                        self.changed.store(true, Ordering::SeqCst);
+                        true
+                    }
+                    _ => false,
+                }
+            };
+            if dead {
+                tracing::info!(group, topic, "consumer filter is unused");
+            }
         }
     }
 

@@ -205,3 +205,98 @@ fn expressions_of_pulls_are_compiled_once() {
     assert!(table.compile_cached(&long, SQL92).is_ok());
     assert!(table.cache.lock().compiled.is_empty());
 }
+
+/// What one thread registers is not undone by another that looked at the table before.
+#[test]
+fn no_update_is_lost() {
+    let fixture = Fixture::new();
+    let table = fixture.open();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                table.forget_unless(|_| false);
+            }
+        });
+        let registering: Vec<_> = (0..2)
+            .map(|thread| {
+                let table = &table;
+                scope.spawn(move || {
+                    for version in (thread + 1..6_000).step_by(2) {
+                        table.register("G", &[subscription("T", &format!("a > {version}"), version)]);
+                        let found = table.get("T", "G").unwrap().client_version();
+                        if found < version {
+                            return Err((version, found));
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        let results: Vec<_> = registering.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        done.store(true, Ordering::SeqCst);
+        let results: Vec<_> = results.into_iter().map(Result::unwrap).collect();
+        assert_eq!(results, [Ok(()), Ok(())], "a version, and the older one that is there after it");
+    });
+    assert_eq!(table.get("T", "G").unwrap().client_version(), 5_999);
+}
+
+#[test]
+fn who_comes_back_while_the_gone_are_looked_for_keeps_its_filter() {
+    let fixture = Fixture::new();
+    let table = fixture.open();
+    table.register("G", &[subscription("T", "a > 1", 5)]);
+    let looks = std::sync::atomic::AtomicUsize::new(0);
+    // Not connected at the first look, and connected from then on.
+    table.forget_unless(|_| looks.fetch_add(1, Ordering::SeqCst) > 0);
+    assert_eq!(state(&table, "T", "G"), alive(5, "a > 1"));
+    table.forget_unless(|_| false);
+    assert_eq!(state(&table, "T", "G"), dead(5, "a > 1"));
+}
+
+/// Tells of each time that was asked for whether the table was locked for writing.
+#[derive(Default)]
+struct WatchingClock {
+    table: std::sync::OnceLock<std::sync::Weak<FilterTable>>,
+    locked: Mutex<Vec<bool>>,
+}
+
+impl Clock for WatchingClock {
+    fn wall_ms(&self) -> i64 {
+        if let Some(table) = self.table.get().and_then(std::sync::Weak::upgrade) {
+            self.locked.lock().push(table.topics.try_read().is_none());
+        }
+        1_000_000
+    }
+
+    fn monotonic(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+}
+
+#[test]
+fn a_filter_is_born_when_it_becomes_visible() {
+    let fixture = Fixture::new();
+    let clock = Arc::new(WatchingClock::default());
+    let bloom = BloomFilter::new(20, 32).unwrap();
+    let table = Arc::new(FilterTable::peek(fixture.path(), bloom, clock.clone()).unwrap());
+    clock.table.set(Arc::downgrade(&table)).unwrap();
+    table.register("G", &[subscription("T", "a > 1", 5)]);
+    assert_eq!(*clock.locked.lock(), [true]);
+}
+
+#[test]
+fn a_wrong_expression_that_comes_again_writes_nothing() {
+    let fixture = Fixture::new();
+    let table = fixture.open();
+    table.register("G", &[subscription("T", "a > 1", 5)]);
+    table.register("G", &[subscription("T", "a >", 6)]);
+    table.clean_and_save(1000);
+    assert_eq!(std::fs::read_to_string(fixture.path()).unwrap(), "{\n\t\"filterDataByTopic\":{}\n}");
+    std::fs::remove_file(fixture.path()).unwrap();
+    for version in [6, 7] {
+        table.register("G", &[subscription("T", "a >", version)]);
+        table.clean_and_save(1000);
+        assert!(!fixture.path().exists(), "version {version}");
+    }
+}
