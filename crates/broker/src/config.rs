@@ -73,7 +73,7 @@ settings! {
         server_load_balancer_enable: bool = "serverLoadBalancerEnable",
         /// How a group gets a topic's messages where no mode was set: PULL. POP is refused.
         default_message_request_mode: String = "defaultMessageRequestMode",
-        /// Clients that share a queue in POP mode where no number was set; -1 means all.
+        /// Clients that share a queue when they pop; without effect as long as POP is refused.
         default_pop_share_queue_num: i32 = "defaultPopShareQueueNum",
         /// Period at which the routes of balanced topics are asked for again, ms.
         load_balance_poll_name_server_interval: i64 = "loadBalancePollNameServerInterval",

@@ -216,7 +216,8 @@ impl ClientService {
         let limit = ms(broker.channel_expired_timeout);
         self.locks.forget_expired();
         self.producers.expire(limit);
-        for changed in self.consumers.expire(limit, ms(broker.subscription_expired_timeout)) {
+        let lost = |group: &str, client_id: &str| self.locks.abandon(group, client_id);
+        for changed in self.consumers.expire(limit, ms(broker.subscription_expired_timeout), lost) {
             self.notify(Some(changed));
         }
         self.forget_filters();

@@ -362,7 +362,9 @@ impl PullService {
             let mut wait =
                 self.arrivals.register(&header.topic, header.queue_id, header.queue_offset, filter);
             let end = self.store.queue_max(&header.topic, header.queue_id);
-            if end <= header.queue_offset || end == looked_at {
+            // A reset wakes those that are registered; one just before is seen here.
+            let reset = self.offsets.has_reset(&header.consumer_group, &header.topic, header.queue_id);
+            if !reset && (end <= header.queue_offset || end == looked_at) {
                 let check = deadline.min(tokio::time::Instant::now() + HOLD_CHECK);
                 let _ = tokio::time::timeout_at(check, wait.woken()).await;
             }

@@ -172,7 +172,14 @@ impl ConsumerTable {
 
     /// Closes the connections that sent no heartbeat for longer than `limit`, and forgets carried subscriptions that
     /// nobody pulled with for longer than `carried_limit`. Returns whom to tell.
-    pub fn expire(&self, limit: Duration, carried_limit: Duration) -> Vec<MembersChanged> {
+    ///
+    /// `lost` is told each group and client of a connection that is dropped, before that happens.
+    pub fn expire(
+        &self,
+        limit: Duration,
+        carried_limit: Duration,
+        lost: impl Fn(&str, &str),
+    ) -> Vec<MembersChanged> {
         let now = self.clock.monotonic();
         let expired: Vec<(String, Arc<Peer>)> = {
             let state = self.state.read();
@@ -191,6 +198,7 @@ impl ConsumerTable {
         for (group, peer) in expired {
             tracing::warn!(group, remote = %peer.remote(), "consumer expired");
             peer.close();
+            self.last_connections(&peer).iter().for_each(|(group, client_id)| lost(group, client_id));
             changed.extend(self.forget(&group, &peer, true));
         }
         changed
@@ -283,10 +291,10 @@ mod tests {
         clock.advance_ms(600);
         table.carry("G", &Arc::new(SubscriptionData { topic: "T".into(), ..Default::default() }));
         clock.advance_ms(600);
-        table.expire(Duration::from_secs(1), Duration::from_millis(600));
+        table.expire(Duration::from_secs(1), Duration::from_millis(600), |_, _| {});
         assert!(table.may_consume("G", "T"));
         clock.advance_ms(1);
-        table.expire(Duration::from_secs(1), Duration::from_millis(600));
+        table.expire(Duration::from_secs(1), Duration::from_millis(600), |_, _| {});
         assert!(!table.may_consume("G", "T"));
         assert!(table.state.read().carried.is_empty());
     }
