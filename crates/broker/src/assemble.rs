@@ -262,10 +262,19 @@ impl Broker {
         let closing = tokio::task::spawn_blocking(move || {
             self.topics.save();
             self.groups.save();
-            self.transactions.commit_all();
+            self.modes.save_again();
+            // Progress that is saved never is ahead of the log.
+            if let Err(error) = self.store.flush() {
+                tracing::error!(error, "the log cannot be brought to disk");
+            }
+            if !self.transactions.commit_all() {
+                tracing::warn!(
+                    "the progress of the check is not committed, some half messages are looked at again"
+                );
+            }
             self.offsets.save();
             self.filters.clean_and_save(self.live.broker().filter_data_clean_time_span);
-            self.schedule.save();
+            self.schedule.save_what_is_on_disk();
             self.store.stop()
         });
         closing.await.unwrap_or_else(|_| Err(StopError::Unclean("the stop itself failed".to_owned())))

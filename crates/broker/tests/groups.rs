@@ -307,6 +307,19 @@ fn a_client_gets_its_replies_while_one_of_its_groups_is_left() {
     let taken = RemotingCommand::response_to(&pushed, ResponseCode::SUCCESS, None);
     std::io::Write::write_all(&mut asker.stream, &raptormq_wire::frame::encode(&taken)).unwrap();
     assert_eq!(replier.answer().code, 0);
+    // As long as a message's properties may be, and longer.
+    for (length, code) in [(32_000, 0), (33_000, 13)] {
+        let long = format!("REPLY_TO_CLIENT\u{1}asker\u{2}F\u{1}{}\u{2}", "x".repeat(length));
+        let reply = send("c_REPLY_TOPIC", &long, b"the reply");
+        replier.post(RemotingCommand { code: RequestCode::SEND_REPLY_MESSAGE.0, ..reply });
+        let pushed = asker.asked(Duration::from_millis(if code == 0 { 2000 } else { 300 }));
+        assert_eq!(pushed.is_some(), code == 0);
+        if let Some(pushed) = pushed {
+            let taken = RemotingCommand::response_to(&pushed, ResponseCode::SUCCESS, None);
+            std::io::Write::write_all(&mut asker.stream, &raptormq_wire::frame::encode(&taken)).unwrap();
+        }
+        assert_eq!(replier.answer().code, code);
+    }
     leave(&mut asker, "B");
     let gone = replier.request(reply());
     let remark = Some("push reply message fail, channel of <asker> not found.");

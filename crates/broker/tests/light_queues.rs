@@ -10,7 +10,10 @@ use std::process::Command;
 
 use raptormq_message::{Message, decode_message};
 use raptormq_wire::RequestCode;
-use raptormq_wire::header::{GetMaxOffsetRequestHeader, PullMessageRequestHeader};
+use raptormq_wire::header::{
+    EndTransactionRequestHeader, GetMaxOffsetRequestHeader, PullMessageRequestHeader,
+    SendMessageRequestHeader,
+};
 use support::{Running, SUBSCRIPTION, SUSPEND, Wire, field, pull, pull_header, records, send};
 
 const CONF: &str = "enableLmq=true\nenableMultiDispatch=true\nautoCreateSubscriptionGroup=false";
@@ -103,6 +106,45 @@ fn light_queues_of_java_go_on() {
     assert_eq!((first.len(), property(&first[2], "INNER_MULTI_DISPATCH").is_some()), (3, true));
     assert_eq!(wire.request(send("GoldenA", BOTH, b"x")).code, 0);
     assert_eq!((max(&mut wire, "%LMQ%one"), max(&mut wire, "%LMQ%two")), (7, 4));
+}
+
+#[test]
+fn a_half_message_is_in_the_queues_that_it_names_when_it_is_committed() {
+    let home = tempfile::tempdir().unwrap();
+    let broker = Running::start(home.path(), 24_842, CONF);
+    let mut wire = broker.connect();
+    wire.create_topic("T", 1);
+    let header = SendMessageRequestHeader {
+        producer_group: "P".into(),
+        topic: "T".into(),
+        default_topic: "TBW102".into(),
+        default_topic_queue_nums: 4,
+        sys_flag: 4,
+        born_timestamp: 1,
+        properties: Some(format!("PGROUP\u{1}P\u{2}TRAN_MSG\u{1}true\u{2}{BOTH}")),
+        ..Default::default()
+    };
+    let sent = wire.call(RequestCode::SEND_MESSAGE, &header, "half");
+    assert_eq!(sent.code, 0);
+    assert_eq!(wire.request(send("T", ONE, b"x")).code, 0);
+    let begin = std::time::Instant::now();
+    while max(&mut wire, "%LMQ%one") < 1 && begin.elapsed() < std::time::Duration::from_secs(5) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!((max(&mut wire, "%LMQ%one"), max(&mut wire, "%LMQ%two")), (1, 0), "nobody sees it yet");
+    let id = sent.ext.get("msgId").unwrap();
+    let end = EndTransactionRequestHeader {
+        producer_group: "P".into(),
+        tran_state_table_offset: 0,
+        commit_log_offset: i64::from_str_radix(&id[16..], 16).unwrap(),
+        commit_or_rollback: 8,
+        ..Default::default()
+    };
+    assert_eq!(wire.call(RequestCode::END_TRANSACTION, &end, "").code, 0);
+    while max(&mut wire, "%LMQ%two") < 1 && begin.elapsed() < std::time::Duration::from_secs(9) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(&read(&mut wire, "%LMQ%two", 0)[0].body[..], b"half");
 }
 
 #[test]

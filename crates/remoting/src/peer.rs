@@ -35,7 +35,7 @@ pub struct Peer {
     remote: SocketAddr,
     local: SocketAddr,
     outgoing: mpsc::UnboundedSender<RemotingCommand>,
-    /// Body bytes given to `outgoing` that the connection task has not taken yet.
+    /// Bytes given to `outgoing` that the connection task has not taken yet.
     queued: AtomicUsize,
     write_budget: usize,
     calls: Mutex<HashMap<i32, oneshot::Sender<RemotingCommand>>>,
@@ -152,9 +152,9 @@ impl Peer {
     }
 }
 
-/// What a queued command counts: its body and a flat share for its header.
+/// What a queued command counts: its texts and its body, and a flat share for the rest.
 fn queued_size(command: &RemotingCommand) -> usize {
-    command.body.len() + 512
+    command.body.len() + command.ext.text_len() + command.remark.as_ref().map_or(0, String::len) + 512
 }
 
 fn next_opaque() -> i32 {
@@ -169,5 +169,31 @@ struct ForgetCall<'a> {
 impl Drop for ForgetCall<'_> {
     fn drop(&mut self) {
         self.peer.calls.lock().remove(&self.opaque);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use raptormq_wire::RequestCode;
+
+    #[test]
+    fn long_headers_use_up_the_budget_and_give_it_back() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let (peer, mut outgoing) = Peer::new(address, address, 100_000, CancellationToken::new());
+        let long = || {
+            let mut command = RemotingCommand::request(RequestCode::PUSH_REPLY_MESSAGE_TO_CLIENT);
+            command.ext.insert("properties", &"x".repeat(30_000));
+            command.remark = Some("y".repeat(10_000));
+            command
+        };
+        assert_eq!((peer.oneway(long()), peer.oneway(long())), (Ok(()), Ok(())));
+        assert_eq!(peer.oneway(long()), Err(PeerGone::Slow));
+        peer.taken(&outgoing.try_recv().unwrap());
+        assert_eq!(peer.oneway(long()), Ok(()));
+        while let Ok(command) = outgoing.try_recv() {
+            peer.taken(&command);
+        }
+        assert_eq!(peer.queued.load(Ordering::SeqCst), 0);
     }
 }

@@ -25,6 +25,8 @@ use crate::types::Arrival;
 
 /// Topic whose queue units carry the time of delivery instead of a tag (`TopicValidator.RMQ_SYS_SCHEDULE_TOPIC`).
 const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+/// Topics of half messages and of the records that settle them: no consumer may see what is in them.
+const TRANSACTION_TOPICS: [&str; 2] = ["RMQ_SYS_TRANS_HALF_TOPIC", "RMQ_SYS_TRANS_OP_HALF_TOPIC"];
 
 pub(crate) type Announce = dyn Fn(&Arrival<'_>) + Send + Sync;
 
@@ -196,9 +198,12 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Whether records of a topic may be in light queues as well (`MixAll.topicAllowsLMQ`).
+/// Whether records of a topic may be in light queues as well (`MixAll.topicAllowsLMQ`, which forgets half messages).
 pub(crate) fn allows_light_queues(topic: &str) -> bool {
-    !topic.starts_with("%RETRY%") && !topic.starts_with("rmq_sys_") && topic != SCHEDULE_TOPIC
+    !topic.starts_with("%RETRY%")
+        && !topic.starts_with("rmq_sys_")
+        && topic != SCHEDULE_TOPIC
+        && !TRANSACTION_TOPICS.contains(&topic)
 }
 
 /// Whether `name` is a light queue's (`MixAll.isLmq`).

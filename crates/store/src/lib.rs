@@ -235,10 +235,16 @@ impl Store {
     /// The message is not in the log.
     pub fn append(&self, message: &NewMessage) -> Result<Appended, AppendError> {
         let shared = &*self.0.shared;
-        let prepared = shared.prepare(message)?;
-        let appended = shared.append(std::slice::from_ref(message), &[prepared], |appended| appended)?;
-        shared.after_append();
-        Ok(appended)
+        shared.append_one(message, shared.live().max_message_size)
+    }
+
+    /// Appends a message that is in the log already in another form: `maxMessageSize`, which may have been lowered since,
+    /// does not count.
+    ///
+    /// # Errors
+    /// The message is not in the log once more.
+    pub fn append_again(&self, message: &NewMessage) -> Result<Appended, AppendError> {
+        self.0.shared.append_one(message, usize::MAX)
     }
 
     /// Appends messages of one queue with consecutive positions, all or none, in one file of the log.
@@ -255,7 +261,8 @@ impl Store {
         if messages.iter().any(|it| dispatched(it) != dispatched(first)) {
             return Err(AppendError::IllegalBatch("it mixes transactions"));
         }
-        let prepared = messages.iter().map(|it| shared.prepare(it)).collect::<Result<Vec<_>, _>>()?;
+        let max = shared.live().max_message_size;
+        let prepared = messages.iter().map(|it| shared.prepare(it, max)).collect::<Result<Vec<_>, _>>()?;
         let mut all = Vec::with_capacity(messages.len());
         shared.append(messages, &prepared, |appended| all.push(appended))?;
         shared.after_append();
@@ -378,6 +385,14 @@ impl Store {
         self.0.shared.flushed.get()
     }
 
+    /// Brings what is in the log to disk. Blocks.
+    ///
+    /// # Errors
+    /// The reason why it cannot be; the store then refuses writes.
+    pub fn flush(&self) -> Result<(), String> {
+        self.0.shared.flush_log()
+    }
+
     /// Bytes of the log that consumers may see but that are not in the queues yet.
     pub fn dispatch_behind(&self) -> u64 {
         self.0.shared.confirmed().saturating_sub(self.0.shared.dispatched.load(Ordering::SeqCst))
@@ -474,8 +489,15 @@ impl Store {
 type InLightQueues = (Vec<NewMessage>, Vec<Prepared>, Vec<(Arc<ConsumeQueue>, i64)>);
 
 impl Shared {
-    fn prepare(&self, message: &NewMessage) -> Result<Prepared, AppendError> {
-        let max = self.live().max_message_size;
+    fn append_one(&self, message: &NewMessage, max: usize) -> Result<Appended, AppendError> {
+        let prepared = self.prepare(message, max)?;
+        let appended = self.append(std::slice::from_ref(message), &[prepared], |appended| appended)?;
+        self.after_append();
+        Ok(appended)
+    }
+
+    /// Measures a message whose body may have `max` bytes.
+    fn prepare(&self, message: &NewMessage, max: usize) -> Result<Prepared, AppendError> {
         if message.body.len() > max {
             return Err(AppendError::MessageTooLarge { bytes: message.body.len(), max });
         }

@@ -145,6 +145,20 @@ pub enum AppendError {
     Closed,
 }
 
+impl AppendError {
+    /// Whether the message itself is what cannot be stored: it cannot be later either.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::MessageTooLarge { .. }
+            | Self::TopicTooLong { .. }
+            | Self::IllegalTopic(_)
+            | Self::PropertiesTooLarge { .. }
+            | Self::IllegalBatch(_) => true,
+            Self::Full(_) | Self::Poisoned(_) | Self::Busy { .. } | Self::Closed => false,
+        }
+    }
+}
+
 impl From<EncodeError> for AppendError {
     fn from(error: EncodeError) -> Self {
         match error {

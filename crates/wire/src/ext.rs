@@ -103,7 +103,7 @@ impl ExtFields {
     }
 
     /// Bytes of text held, for sizing output buffers.
-    pub(crate) fn text_len(&self) -> usize {
+    pub fn text_len(&self) -> usize {
         self.text.len()
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use raptormq_base::java;
 use raptormq_message::parse_offset_msg_id;
-use raptormq_remoting::{CallError, Refusal, Reply, Request, later};
+use raptormq_remoting::{Answer, CallError, Refusal, Reply, Request, later};
 use raptormq_store::Store;
 use raptormq_wire::body::{GetConsumerStatusBody, MessageQueue};
 use raptormq_wire::header::{
@@ -55,7 +55,11 @@ impl CallService {
             Err(refusal) => return Err(refusal).into(),
         };
         let call = RemotingCommand::request(RequestCode::GET_CONSUMER_RUNNING_INFO);
-        self.pass_on(&request, call, request.command.ext.clone(), header.consumer_group, header.client_id)
+        let service = self.clone();
+        later(async move {
+            let ext = request.command.ext.clone();
+            service.pass_on(&request, call, ext, header.consumer_group, header.client_id).await
+        })
     }
 
     /// CONSUME_MESSAGE_DIRECTLY: the client is handed one message, whatever its offsets, and tells the outcome.
@@ -76,16 +80,18 @@ impl CallService {
         if let Some(group) = group.and_then(|group| self.groups.find(group, auto)) {
             ext.insert_int("groupSysFlag", group.group_sys_flag.into());
         }
-        let message = match self.message(header.msg_id.as_deref().unwrap_or_default()) {
-            Ok(message) => message,
-            Err(refusal) => return Err(refusal).into(),
-        };
-        let call = RemotingCommand::request(RequestCode::CONSUME_MESSAGE_DIRECTLY).with_body(message);
-        let client_id = header.client_id.unwrap_or_else(|| "null".to_owned());
-        self.pass_on(&request, call, ext, header.consumer_group, client_id)
+        let service = self.clone();
+        later(async move {
+            let (reader, id) = (service.clone(), header.msg_id.unwrap_or_default());
+            let message = tokio::task::spawn_blocking(move || reader.message(&id)).await;
+            let message = message.unwrap_or_else(|_| Err(Refusal::system_error("the handler failed")))?;
+            let call = RemotingCommand::request(RequestCode::CONSUME_MESSAGE_DIRECTLY).with_body(message);
+            let client_id = header.client_id.unwrap_or_else(|| "null".to_owned());
+            service.pass_on(&request, call, ext, header.consumer_group, client_id).await
+        })
     }
 
-    /// The record that a message id names. Java fails with an exception's text where there is none.
+    /// The record that a message id names. Blocks. Java fails with an exception's text where there is none.
     fn message(&self, id: &str) -> Result<bytes::Bytes, Refusal> {
         let (_, offset) = parse_offset_msg_id(id)
             .map_err(|_| Refusal::system_error(format!("the message id {id} is illegal")))?;
@@ -93,34 +99,29 @@ impl CallService {
         record.ok_or_else(|| Refusal::system_error(format!("can not find message by the offset, {offset}")))
     }
 
-    fn pass_on(
+    async fn pass_on(
         &self,
         request: &Request,
         mut call: RemotingCommand,
         ext: ExtFields,
         group: String,
         client_id: String,
-    ) -> Reply {
+    ) -> Answer {
         let Some(client) = self.consumers.find(&group, &client_id) else {
             let remark = format!("The Consumer <{group}> <{client_id}> not online");
-            return Err(Refusal::system_error(remark)).into();
+            return Err(Refusal::system_error(remark));
         };
         if client.version < V3_1_8 {
             let version = version_name(client.version);
             let remark = format!(
                 "The Consumer <{client_id}> Version <{version}> too low to finish, please upgrade it to V3_1_8_SNAPSHOT"
             );
-            return Err(Refusal::system_error(remark)).into();
+            return Err(Refusal::system_error(remark));
         }
         tracing::info!(group, client_id, code = call.code, by = %request.peer.remote(), "asking a consumer");
         call.ext = ext;
-        later(async move {
-            client
-                .peer
-                .call(call, CALL_TIMEOUT)
-                .await
-                .map_err(|error| not_answered(&group, &client_id, &error))
-        })
+        let answer = client.peer.call(call, CALL_TIMEOUT).await;
+        answer.map_err(|error| not_answered(&group, &client_id, &error))
     }
 
     /// INVOKE_BROKER_TO_GET_CONSUMER_STATUS: the offsets that each online client of a group, or one of them, has in

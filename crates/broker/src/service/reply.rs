@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use raptormq_base::clock::Clock;
+use raptormq_message::layout::PROPERTIES_MAX;
 use raptormq_message::props::{Properties, keys};
 use raptormq_message::{NewMessage, offset_msg_id};
 use raptormq_remoting::{Refusal, Reply, Request, later};
@@ -18,6 +19,7 @@ use raptormq_wire::header::{
 use raptormq_wire::{RemotingCommand, RequestCode, ResponseCode};
 
 use super::send::{annotate, check_queue, create_topic, find_topic};
+use super::store_message;
 use crate::config::{BrokerSettings, LiveConfig};
 use crate::registration::Registration;
 use crate::stats::Stats;
@@ -76,6 +78,9 @@ impl ReplyService {
         if request.command.body.is_empty() {
             // Official clients do not send such a reply. Java's broker fails with a NullPointerException on it.
             return Err(Refusal::system_error("the body of the reply is empty"));
+        }
+        if header.properties.as_ref().is_some_and(|properties| properties.len() > PROPERTIES_MAX) {
+            return Err(store_message::illegal(self.store.max_message_size()));
         }
         let topic = self.topic(broker, header).await?;
         check_queue(header, &topic, &request.peer)?;

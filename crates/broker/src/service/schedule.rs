@@ -116,11 +116,6 @@ impl ScheduleService {
         }
     }
 
-    /// Writes the file; blocks. A failure is logged.
-    pub fn save(&self) {
-        self.write(&self.file());
-    }
-
     /// Writes the progress as far as what it delivered is on disk; the rest waits for the next call. Blocks. The file is
     /// synced: were it ahead of the log, a power failure would lose delayed messages that were safe before.
     pub fn save_what_is_on_disk(&self) {
@@ -221,14 +216,20 @@ impl ScheduleService {
                 self.moved(level, *queue_offset);
                 return Some(Duration::from_millis(u64::try_from(due - now).unwrap_or(0)).min(SLEEP_MAX));
             }
+            let log_offset = message.as_ref().map(|message| message.log_offset);
             match message.and_then(|m| real_message(&m)) {
-                Some(message) => {
-                    if let Err(error) = self.store.append(&message) {
+                Some(message) => match self.store.append_again(&message) {
+                    Ok(_) => {}
+                    Err(error) if error.is_lasting() => {
+                        let topic = &*message.topic;
+                        tracing::error!(level, queue_offset, log_offset, topic, %error, "a delayed message can never be delivered, skipped");
+                    }
+                    Err(error) => {
                         tracing::error!(level, queue_offset, %error, "a delayed message cannot be delivered yet");
                         self.moved(level, *queue_offset);
                         return Some(PAUSE);
                     }
-                }
+                },
                 None => tracing::error!(level, queue_offset, "a delayed message has no real topic, skipped"),
             }
             self.moved(level, queue_offset + 1);
@@ -390,6 +391,44 @@ mod tests {
         waits(1).await;
         clock.set_wall_ms(start);
         waits(2).await;
+        cancel.cancel();
+        running.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_message_that_can_never_be_stored_does_not_hold_up_its_level() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = StoreConfig {
+            commit_log_file_size: 1 << 20,
+            delay_levels: vec![1],
+            ..StoreConfig::at(directory.path())
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let arrivals = Arc::new(Arrivals::default());
+        let told = arrivals.clone();
+        let store = Store::open(config.clone(), clock.clone(), move |a| {
+            told.arrived(a.topic, a.queue_id, a.queue_offset, a.tags_code, a.properties);
+        })
+        .unwrap();
+        let mut bad = delayed(b"bad");
+        bad.properties = "REAL_TOPIC\u{1}no/topic\u{2}REAL_QID\u{1}0\u{2}DELAY\u{1}1\u{2}".into();
+        for message in [delayed(b"before"), bad, delayed(&[7; 1000])] {
+            store.append(&message).unwrap();
+        }
+        // What was taken before the limit was lowered is delivered.
+        store.reconfigure(StoreConfig { max_message_size: 100, ..config });
+        assert!(store.append(&delayed(&[7; 1000])).is_err());
+        let path = directory.path().join("delayOffset.json");
+        let schedule = ScheduleService::load(store.clone(), arrivals, clock, vec![1], 500, path).unwrap();
+        let schedule = Arc::new(schedule);
+        let cancel = CancellationToken::new();
+        let running = tokio::spawn(schedule.clone().run(cancel.clone()));
+        let begin = std::time::Instant::now();
+        while schedule.file().offset_table.get(&1) != Some(&3) || store.queue_max("T", 0) < 2 {
+            assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", schedule.file());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(store.queue_max("T", 0), 2);
         cancel.cancel();
         running.await.unwrap();
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use raptormq_message::props::keys;
 use raptormq_message::{Positions as Place, decode_message, offset_msg_id};
-use raptormq_store::{Appended, GetRequest, GetStatus};
+use raptormq_store::{GetRequest, GetStatus};
 use raptormq_wire::header::{CheckTransactionStateRequestHeader, RpcRequestHeader};
 use raptormq_wire::{RemotingCommand, RequestCode};
 use tokio_util::sync::CancellationToken;
@@ -118,10 +118,15 @@ impl TransactionService {
         flushed
     }
 
-    /// Commits how far the check has come, for a stop that brings the log to disk.
-    pub fn commit_all(&self) {
+    /// Commits how far the check has come, for a stop that has brought the log to disk; whether that is so.
+    pub fn commit_all(&self) -> bool {
+        let reached = self.reached();
+        self.commit_flushed(&reached)
+    }
+
+    fn reached(&self) -> Reached {
         let positions = self.ledger.lock().positions();
-        self.commit_positions(positions);
+        Reached { log_end: self.parts.store.commit_log_max(), positions }
     }
 
     /// The half queue's offset first: an op record is never taken for forgotten before the half messages it settles.
@@ -153,8 +158,7 @@ impl TransactionService {
                 break;
             }
         }
-        let ledger = self.ledger.lock();
-        Reached { log_end: self.parts.store.commit_log_max(), positions: ledger.positions() }
+        self.reached()
     }
 
     /// Looks at some half messages before `end`; whether there is more to look at.
@@ -220,8 +224,29 @@ impl TransactionService {
             }
         };
         // Java goes on after a failure, and loses the message where it was to be given up.
-        let copy = match self.parts.store.append(&again) {
+        let copy = match self.parts.store.append_again(&again) {
             Ok(copy) => copy,
+            Err(error) if error.is_lasting() => {
+                let (log_offset, topic, group) =
+                    (half.message.log_offset, &half.real_topic, &half.producer_group);
+                tracing::error!(
+                    at,
+                    log_offset,
+                    topic,
+                    group,
+                    %error,
+                    "a half message can never be stored once more: its producer is asked for the last time"
+                );
+                ledger.passed(at + 1);
+                drop(ledger);
+                let place = Place {
+                    queue_offset: half.message.queue_offset,
+                    log_offset: u64::try_from(half.message.log_offset).unwrap_or(0),
+                    store_timestamp: half.message.store_timestamp,
+                };
+                self.ask_about(&half, times.or(half.check_times()).unwrap_or(0), place, ask);
+                return true;
+            }
             Err(error) => {
                 tracing::error!(at, %error, "a half message cannot be stored once more yet");
                 return false;
@@ -231,7 +256,12 @@ impl TransactionService {
             ledger.put_back(at, copy.queue_offset);
             ledger.passed(at + 1);
             drop(ledger);
-            self.ask_about(&half, times, &copy, ask);
+            let place = Place {
+                queue_offset: copy.queue_offset,
+                log_offset: copy.log_offset,
+                store_timestamp: copy.store_timestamp,
+            };
+            self.ask_about(&half, times, place, ask);
         } else {
             ledger.passed(at + 1);
         }
@@ -250,21 +280,17 @@ impl TransactionService {
         }
     }
 
-    fn ask_about(&self, half: &Half, times: i32, copy: &Appended, ask: &mut dyn FnMut(Question)) {
-        let place = Place {
-            queue_offset: copy.queue_offset,
-            log_offset: copy.log_offset,
-            store_timestamp: copy.store_timestamp,
-        };
+    /// Asks about the half message at `place`: `half`, or its copy.
+    fn ask_about(&self, half: &Half, times: i32, place: Place, ask: &mut dyn FnMut(Question)) {
         let Some(body) = half.shown(times, &place) else { return };
         let id = half.properties.get(keys::UNIQ_KEY).map(str::to_owned);
         let header = CheckTransactionStateRequestHeader {
             topic: Some(names::HALF_TOPIC.to_owned()),
-            tran_state_table_offset: copy.queue_offset,
-            commit_log_offset: i64::try_from(copy.log_offset).unwrap_or(i64::MAX),
+            tran_state_table_offset: place.queue_offset,
+            commit_log_offset: i64::try_from(place.log_offset).unwrap_or(i64::MAX),
             msg_id: id.clone(),
             transaction_id: id,
-            offset_msg_id: Some(offset_msg_id(half.message.store_host, copy.log_offset)),
+            offset_msg_id: Some(offset_msg_id(half.message.store_host, place.log_offset)),
             inherited: RpcRequestHeader {
                 bname: Some(self.parts.live.broker().broker_name.clone()),
                 ..Default::default()
@@ -342,12 +368,18 @@ impl TransactionService {
 
     /// Stores the op records that could not be stored when their transactions were settled.
     fn pay_owed(&self) {
+        // Not under one lock for all: transactions end meanwhile.
+        while self.pay_one() {}
+    }
+
+    /// Whether there was one, and it is stored.
+    fn pay_one(&self) -> bool {
         let mut ledger = self.ledger.lock();
-        while let Some(half) = ledger.owed() {
-            match self.append_op(half) {
-                Ok((offset, half_end)) => ledger.paid(offset, half_end),
-                Err(_) => return,
-            }
+        let Some(half) = ledger.owed() else { return false };
+        let stored = self.append_op(half);
+        if let Ok((offset, half_end)) = stored {
+            ledger.paid(offset, half_end);
         }
+        stored.is_ok()
     }
 }

@@ -160,15 +160,18 @@ impl Half {
         self.checked(0)
     }
 
-    /// What the producer is shown of the copy that `checked` made: the real topic and queue, and where the copy stands.
-    pub fn shown(&self, times: i32, copy: &Positions) -> Option<Vec<u8>> {
+    /// What the producer is shown: the real topic and queue, and where the half message stands that it is asked about.
+    /// The number of checks is left out where there is no room for it.
+    pub fn shown(&self, times: i32, place: &Positions) -> Option<Vec<u8>> {
         let mut properties = self.properties.clone();
         properties.set(keys::TRANSACTION_CHECK_TIMES, times.to_string());
         properties.set(keys::WAIT, "false");
-        let message = self.as_new(&self.real_topic, self.real_queue_id, &properties);
-        let prepared = Prepared::new(&message, false).ok()?;
-        let positions = Positions { store_timestamp: self.message.store_timestamp, ..*copy };
-        Some(prepared.to_vec(&message, &positions))
+        let positions = Positions { store_timestamp: self.message.store_timestamp, ..*place };
+        [&properties, &self.properties].into_iter().find_map(|properties| {
+            let message = self.as_new(&self.real_topic, self.real_queue_id, properties);
+            let prepared = Prepared::new(&message, false).ok()?;
+            Some(prepared.to_vec(&message, &positions))
+        })
     }
 }
 

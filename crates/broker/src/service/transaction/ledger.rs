@@ -6,6 +6,7 @@
 //! message that there was when the record was read: until then one of them could ask whether it is settled. Java forgets
 //! op records of half messages that it has passed at once, and so checks transactions again that were settled meanwhile.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Positions that the group `CID_RMQ_SYS_TRANS` commits.
@@ -86,10 +87,12 @@ impl Ledger {
         self.forget();
     }
 
-    /// `half` is settled, but no op record says so yet.
+    /// `half` is settled, but no op record says so yet. Saying so again changes nothing.
     pub fn owe(&mut self, half: i64) {
-        self.owed.push(half);
-        *self.settled.entry(half).or_default() += 1;
+        if let Entry::Vacant(entry) = self.settled.entry(half) {
+            entry.insert(1);
+            self.owed.push(half);
+        }
     }
 
     /// A half message for which an op record is still to be stored.
@@ -256,6 +259,19 @@ mod tests {
         ledger.passed(6);
         assert!(!ledger.is_settled(4, None));
         assert_eq!(ledger.positions(), Positions { half: 6, op: 1 });
+    }
+
+    #[test]
+    fn what_is_settled_is_owed_once_at_most() {
+        let mut ledger = ledger();
+        ledger.owe(4);
+        ledger.owe(4);
+        ledger.paid(0, 6);
+        assert_eq!(ledger.owed(), None);
+        ledger.owe(4);
+        assert_eq!(ledger.owed(), None, "its op record is stored");
+        ledger.passed(6);
+        assert!(!ledger.is_settled(4, None));
     }
 
     #[test]

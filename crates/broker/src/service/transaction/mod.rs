@@ -14,13 +14,14 @@ mod tests;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use raptormq_base::clock::Clock;
 use raptormq_message::props::keys;
 use raptormq_message::{decode_message, flags, parse_offset_msg_id};
-use raptormq_remoting::{Answer, Refusal, Reply, Request};
-use raptormq_store::{AppendError, GetRequest, GetStatus, Store};
+use raptormq_remoting::{Answer, Refusal, Reply, Request, later};
+use raptormq_store::{AppendError, Get, GetRequest, GetStatus, Store};
 use raptormq_wire::header::{EndTransactionRequestHeader, ResumeCheckHalfMessageRequestHeader};
 use raptormq_wire::{RemotingCommand, ResponseCode};
 
@@ -39,6 +40,8 @@ use crate::tables::topics::TopicTable;
 const GROUP: &str = "CID_RMQ_SYS_TRANS";
 /// Where Java keeps half messages with `transRocksDBEnable=true`; what became of them is in RocksDB.
 const ROCKSDB_HALF_TOPIC: &str = "RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC";
+/// How long the end of a transaction waits for its half message to be in its queue.
+const DISPATCH_MAX: Duration = Duration::from_secs(3);
 /// Messages of one read.
 const READ: i32 = 32;
 /// The remark of an answer that Java never gives one (`RemotingCommand.createResponseCommand`).
@@ -131,25 +134,56 @@ impl TransactionService {
             _ => return Reply::Nothing,
         };
         let remote = request.peer.remote();
-        let half = match self.find(&header) {
-            Ok(half) => half,
-            Err(refusal) => {
-                let (offset, remark) = (header.commit_log_offset, &refusal.remark);
-                tracing::warn!(%remote, offset, commit, remark, "a transaction is not ended");
-                return Err(refusal).into();
-            }
-        };
-        if self.is_too_late(&header, &half) {
-            tracing::warn!(%remote, offset = header.commit_log_offset, "a transaction is ended after its immunity");
-            return Err(Refusal::new(ResponseCode::ILLEGAL_OPERATION, NO_REMARK)).into();
+        if let Some(half) = self.at_hand(&header) {
+            return self.end_found(remote, &header, commit, Ok(half)).into();
         }
-        Reply::from(if commit { self.commit(&half) } else { self.roll_back(&half) })
+        let service = self.clone();
+        later(async move {
+            let end = move || service.end_found(remote, &header, commit, service.look_up(&header));
+            let ended = tokio::task::spawn_blocking(end).await;
+            ended.unwrap_or_else(|_| Err(Refusal::system_error("the handler failed")))
+        })
     }
 
-    /// The half message that is to be settled (`checkPrepareMessage`).
-    fn find(&self, header: &EndTransactionRequestHeader) -> Result<Half, Refusal> {
-        let record =
-            u64::try_from(header.commit_log_offset).ok().and_then(|at| self.parts.store.record_at(at));
+    fn end_found(
+        &self,
+        remote: SocketAddr,
+        header: &EndTransactionRequestHeader,
+        commit: bool,
+        found: Result<Half, Refusal>,
+    ) -> Answer {
+        let checked = found.and_then(|half| self.check_end(header, commit, half));
+        let half = checked.inspect_err(|refusal| {
+            let (offset, code, remark) = (header.commit_log_offset, refusal.code.0, &refusal.remark);
+            tracing::warn!(%remote, offset, commit, code, remark, "a transaction is not ended");
+        })?;
+        if commit { self.commit(&half) } else { self.roll_back(&half) }
+    }
+
+    /// The half message that is to be settled, if it is in its queue where the request says, and in memory. Others are
+    /// looked up where blocking is allowed.
+    fn at_hand(&self, header: &EndTransactionRequestHeader) -> Option<Half> {
+        let request = GetRequest {
+            topic: names::HALF_TOPIC,
+            queue_id: QUEUE,
+            offset: header.tran_state_table_offset,
+            max_nums: 1,
+            max_bytes: None,
+            filter: None,
+        };
+        let Get::Ready(got) = self.parts.store.get(&request) else { return None };
+        let half = Half::of(decode_message(got.messages.first()?).ok()?)?;
+        let message = &half.message;
+        let same = (message.queue_offset, message.log_offset)
+            == (header.tran_state_table_offset, header.commit_log_offset);
+        same.then_some(half)
+    }
+
+    /// The same for any request. Blocks: the record may have to be read from disk, and a half message that was stored just
+    /// now may not be in its queue yet.
+    fn look_up(&self, header: &EndTransactionRequestHeader) -> Result<Half, Refusal> {
+        let store = &self.parts.store;
+        let record = u64::try_from(header.commit_log_offset).ok().and_then(|at| store.record_at(at));
         // Java takes any message that says a real topic, one in TRANS_CHECK_MAX_TIME_TOPIC for instance.
         let message = record
             .and_then(|record| decode_message(&record).ok())
@@ -157,16 +191,50 @@ impl TransactionService {
         let Some(half) = message.and_then(Half::of) else {
             return Err(Refusal::system_error("Find prepared transaction message failed"));
         };
+        Ok(half)
+    }
+
+    /// Whether the request may settle `half` (`rejectCommitOrRollback`, `checkPrepareMessage`).
+    fn check_end(
+        &self,
+        header: &EndTransactionRequestHeader,
+        commit: bool,
+        half: Half,
+    ) -> Result<Half, Refusal> {
+        if self.is_too_late(header, &half) {
+            return Err(Refusal::new(ResponseCode::ILLEGAL_OPERATION, NO_REMARK));
+        }
         if half.producer_group != header.producer_group || half.producer_group.is_empty() {
             return Err(Refusal::system_error("The producer group wrong"));
         }
-        if half.message.queue_offset != header.tran_state_table_offset {
+        let in_queue = || self.place_in_queue(header.tran_state_table_offset);
+        if half.message.queue_offset != header.tran_state_table_offset
+            // A body may hold what looks like a half message: only the queue tells.
+            || in_queue() != Some(half.message.log_offset)
+        {
             return Err(Refusal::system_error("The transaction state table offset wrong"));
         }
         if half.message.log_offset != header.commit_log_offset {
             return Err(Refusal::system_error("The commit log offset wrong"));
         }
+        if commit && names::is_send_forbidden(&half.real_topic) {
+            let remark = format!("Sending message to topic[{}] is forbidden.", half.real_topic);
+            return Err(Refusal::new(ResponseCode::NO_PERMISSION, remark));
+        }
         Ok(half)
+    }
+
+    /// Where in the log the half message at `at` is. One that was stored just now is waited for: it is not in its queue yet.
+    fn place_in_queue(&self, at: i64) -> Option<i64> {
+        let store = &self.parts.store;
+        let begin = Instant::now();
+        while at >= store.queue_max(names::HALF_TOPIC, QUEUE)
+            && at < store.queue_next(names::HALF_TOPIC, QUEUE)
+            && begin.elapsed() < DISPATCH_MAX
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        store.physical_offset_of(names::HALF_TOPIC, QUEUE, at).and_then(|place| i64::try_from(place).ok())
     }
 
     /// Whether a message with an immunity time of its own is ended after that, and not because it was checked
@@ -244,7 +312,7 @@ impl TransactionService {
             parse_offset_msg_id(header.msg_id.as_deref().unwrap_or_default()).map_err(|_| failed())?;
         let record = self.parts.store.record_at(offset).ok_or_else(failed)?;
         let half = decode_message(&record).ok().and_then(Half::of).ok_or_else(failed)?;
-        match self.parts.store.append(&half.resumed()) {
+        match self.parts.store.append_again(&half.resumed()) {
             Ok(_) => Ok(success()),
             Err(error) => {
                 tracing::error!(%error, offset, "a half message cannot be put back");

@@ -13,7 +13,7 @@ use raptormq_base::properties;
 use raptormq_message::props::Properties;
 use raptormq_message::{Message, NewMessage};
 use raptormq_remoting::{Client, Limits, RouteTable};
-use raptormq_store::StoreConfig;
+use raptormq_store::{FlushMode, StoreConfig};
 
 use super::check::{Question, Rules, Verdict, verdict};
 use super::*;
@@ -33,6 +33,10 @@ struct World {
 
 impl World {
     fn open(home: &Path, clock: &Arc<ManualClock>) -> Self {
+        Self::open_with(home, clock, StoreConfig::at(home).flush)
+    }
+
+    fn open_with(home: &Path, clock: &Arc<ManualClock>, flush: FlushMode) -> Self {
         let host = Host {
             user_home: "/home/u".into(),
             rocketmq_home: None,
@@ -49,6 +53,7 @@ impl World {
             consume_queue_file_size: 400,
             message_index_enable: false,
             delay_levels: vec![1000],
+            flush,
             ..StoreConfig::at(home)
         };
         let shared: Arc<dyn Clock> = clock.clone();
@@ -325,6 +330,135 @@ fn javas_op_records_are_read() {
     assert_eq!(op("d", "1,0,4,3,6,7,"), [1, 0, 4, 3, 6, 7]);
     assert_eq!(op("d", ",x,5"), [5]);
     assert_eq!(op("e", "12"), [0; 0]);
+}
+
+fn ending(half: &Half) -> EndTransactionRequestHeader {
+    EndTransactionRequestHeader {
+        producer_group: "P".into(),
+        tran_state_table_offset: half.message.queue_offset,
+        commit_log_offset: half.message.log_offset,
+        from_transaction_check: Some(false),
+        ..Default::default()
+    }
+}
+
+/// What an END_TRANSACTION with `header` finds, or how it is refused: code and remark.
+fn found(
+    world: &World,
+    header: &EndTransactionRequestHeader,
+    commit: bool,
+) -> Result<Half, (ResponseCode, String)> {
+    let found = world.service.look_up(header).and_then(|half| world.service.check_end(header, commit, half));
+    found.map_err(|refusal| (refusal.code, refusal.remark))
+}
+
+#[test]
+fn a_half_message_that_can_never_be_copied_is_asked_about_and_passed() {
+    let home = tempfile::tempdir().unwrap();
+    let world = World::open(home.path(), &clock());
+    let room = 32_767 - world.send(0, "").message.properties.len();
+    let full = world.send(1, &format!("F\u{1}{}\u{2}", "x".repeat(room - 5)));
+    world.send(2, "");
+    world.clock.advance_ms(TIMEOUT + 1);
+    let asked = world.round();
+    let ids: Vec<_> = asked.iter().map(|question| question.header.msg_id.as_deref().unwrap()).collect();
+    assert_eq!(ids, ["u0", "u1", "u2"]);
+    let header = &asked[1].header;
+    assert_eq!(header.tran_state_table_offset, full.message.queue_offset);
+    assert_eq!(header.commit_log_offset, full.message.log_offset);
+    let shown = decode_message(&asked[1].body).unwrap();
+    assert_eq!((&*shown.topic, shown.queue_id, &shown.body[..]), ("T", 2, &b"m1"[..]));
+    assert_eq!(world.committed().0, Some(3));
+    assert_eq!(world.round().len(), 2, "the others' copies");
+    // Its producer can still decide.
+    world.end(&found(&world, &ending(&full), true).unwrap(), true);
+    let [stored] = &world.queue("T", 2)[..] else { panic!("one message") };
+    assert_eq!(&stored.body[..], b"m1");
+    world.round();
+    world.round();
+    assert_eq!(world.service.ledger.lock().remembered(), 0, "its op record is forgotten");
+}
+
+#[test]
+fn a_lowered_limit_does_not_stop_the_check() {
+    let home = tempfile::tempdir().unwrap();
+    let world = World::open(home.path(), &clock());
+    world.send(0, "");
+    world.store.reconfigure(StoreConfig { max_message_size: 1, ..world.store.config().clone() });
+    world.clock.advance_ms(TIMEOUT + 1);
+    let [question] = &world.round()[..] else { panic!("one question") };
+    assert_eq!(question.header.tran_state_table_offset, 1, "about its copy");
+}
+
+#[test]
+fn only_what_is_in_the_queue_of_half_messages_is_settled() {
+    let home = tempfile::tempdir().unwrap();
+    let world = World::open(home.path(), &clock());
+    let half = world.send(0, "");
+    assert_eq!(found(&world, &ending(&half), true).unwrap().message.log_offset, half.message.log_offset);
+    // A message whose body is what the record of a half message would be.
+    let at = world.store.commit_log_max() + 88;
+    let mut inner = half.checked(1);
+    inner.body = "forged".into();
+    let place = raptormq_message::Positions { queue_offset: 0, log_offset: at, store_timestamp: START };
+    let body = raptormq_message::Prepared::new(&inner, false).unwrap().to_vec(&inner, &place);
+    let mut outer = half.checked(1);
+    (outer.topic, outer.body) = ("O".into(), body.into());
+    world.store.append(&outer).unwrap();
+    let forged = world.half_at(at);
+    assert_eq!(&forged.message.body[..], b"forged");
+    world.settle_down();
+    let refused = found(&world, &ending(&forged), true).unwrap_err();
+    assert_eq!(refused, (ResponseCode::SYSTEM_ERROR, "The transaction state table offset wrong".to_owned()));
+    assert!(world.service.at_hand(&ending(&forged)).is_none());
+    assert!(world.service.at_hand(&ending(&half)).is_some());
+}
+
+#[test]
+fn a_half_message_of_a_topic_that_is_the_brokers_is_not_committed() {
+    let home = tempfile::tempdir().unwrap();
+    let world = World::open(home.path(), &clock());
+    let mut message = world.send(0, "").checked(0);
+    message.properties =
+        format!("PGROUP\u{1}P\u{2}REAL_TOPIC\u{1}{}\u{2}REAL_QID\u{1}0\u{2}", names::OP_HALF_TOPIC).into();
+    let stored = world.store.append(&message).unwrap();
+    let header = ending(&world.half_at(stored.log_offset));
+    let (code, remark) = found(&world, &header, true).unwrap_err();
+    assert_eq!(code, ResponseCode::NO_PERMISSION);
+    assert_eq!(remark, "Sending message to topic[RMQ_SYS_TRANS_OP_HALF_TOPIC] is forbidden.");
+    assert!(found(&world, &header, false).is_ok(), "it can be rolled back");
+}
+
+#[test]
+fn who_is_too_late_is_told_so_before_anything_else() {
+    let home = tempfile::tempdir().unwrap();
+    let world = World::open(home.path(), &clock());
+    let half = world.send(0, "CHECK_IMMUNITY_TIME_IN_SECONDS\u{1}1\u{2}");
+    let mut header = ending(&half);
+    header.producer_group = "another".into();
+    let (code, remark) = found(&world, &header, true).unwrap_err();
+    assert_eq!((code, remark.as_str()), (ResponseCode::SYSTEM_ERROR, "The producer group wrong"));
+    world.clock.advance_ms(TIMEOUT + 1);
+    assert_eq!(found(&world, &header, true).unwrap_err().0, ResponseCode::ILLEGAL_OPERATION);
+    header.from_transaction_check = Some(true);
+    assert_eq!(found(&world, &header, true).unwrap_err().0, ResponseCode::SYSTEM_ERROR);
+}
+
+#[test]
+fn a_stop_commits_nothing_that_is_ahead_of_the_log() {
+    let home = tempfile::tempdir().unwrap();
+    let never = u64::from(u32::MAX);
+    let flush = FlushMode::Async { interval_ms: never, least_pages: never, thorough_interval_ms: never };
+    let world = World::open_with(home.path(), &clock(), flush);
+    world.send(0, "");
+    world.settle_down();
+    world.clock.advance_ms(TIMEOUT + 1);
+    world.service.round(&|| false, &mut |_| {});
+    assert!(!world.service.commit_all(), "the copy is in memory only");
+    assert_eq!(world.committed(), (None, None));
+    world.store.flush().unwrap();
+    assert!(world.service.commit_all());
+    assert_eq!(world.committed().0, Some(1));
 }
 
 /// One step of a history.
